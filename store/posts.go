@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"crier/internal/post"
+)
+
+// Posts is what the API asks about posts and their deliveries.
+type Posts interface {
+	// CreatePost writes a post with its deliveries. The result of w.Once is PostView. Errors: *ExternalIDError,
+	// *DuplicateError, *ReplayedError, ErrIdempotencyMismatch.
+	CreatePost(ctx context.Context, w Write, n NewPost) (PostView, error)
+	// CreatePosts writes many posts in transactions of at most 1,000 and stops at the first error; it reports how
+	// many are on disk.
+	CreatePosts(ctx context.Context, w Write, n []NewPost) (int, error)
+	// PostByID gives one post with its deliveries.
+	PostByID(ctx context.Context, id post.ID) (PostView, error)
+	// ListPosts lists posts, newest first.
+	ListPosts(ctx context.Context, f Filter) (PostPage, error)
+	// EditPost replaces a post's content and changes the deliveries that can still be changed, if version is still
+	// PostView.Version. The result of w.Once is Edited. Nothing changeable: post.ErrTooLate.
+	EditPost(ctx context.Context, w Write, e Edit) (Edited, error)
+	// CancelPost withdraws all that is not out. The result of w.Once is Edited.
+	CancelPost(ctx context.Context, w Write, id post.ID) (Edited, error)
+	// SubmitPost turns a post's drafts into scheduled deliveries, with the due times given by delivery.
+	SubmitPost(ctx context.Context, w Write, id post.ID, due map[post.ID]When) (PostView, error)
+	// History lists the changes of a post, oldest first.
+	History(ctx context.Context, id post.ID) ([]post.Change, error)
+
+	// DeliveryByID gives one delivery with its content, holds and attempts.
+	DeliveryByID(ctx context.Context, id post.ID) (DeliveryView, error)
+	// ListDeliveries lists deliveries in order of due.
+	ListDeliveries(ctx context.Context, f Filter) (DeliveryPage, error)
+	// ChangeDelivery applies change to a delivery, if version is 0 or still the current one, else ErrStale. The
+	// result of w.Once is DeliveryView. change is one of the methods of post.Delivery; it may be run again and
+	// must have no effect but on the delivery. verb names the change in the history, such as delivery.retried.
+	ChangeDelivery(ctx context.Context, w Write, id post.ID, version uint64, verb string, change func(*post.Delivery) error) (DeliveryView, error)
+	// Content gives the content of one delivery.
+	Content(ctx context.Context, id post.ID) (post.Content, error)
+	// Handles gives a delivery's prepared work, all parts.
+	Handles(ctx context.Context, id post.ID) ([]post.Handle, error)
+}
+
+// When is a due time with the civil time that was asked for.
+type When struct {
+	Due      time.Time
+	LocalDue string
+	TimeZone string
+}
+
+// NewPost is a post to write. Deliveries[i] belongs to Post.Targets[i]; ids, parts, digests and due times are set by
+// the caller. Fingerprints[i] is the digest of what counts as the same content in the same place, empty to leave the
+// target out of the duplicate check.
+type NewPost struct {
+	Post         post.Post
+	Deliveries   []post.Delivery
+	Fingerprints []string
+}
+
+// PostView is a post with its deliveries, in the order of its targets.
+type PostView struct {
+	Post       post.Post
+	Deliveries []DeliveryView
+	// Version changes with every change of the post or of one of its deliveries.
+	Version uint64
+}
+
+// DeliveryView is a delivery with what surrounds it.
+type DeliveryView struct {
+	Delivery post.Delivery
+	Holds    []post.Hold // of its lane, ended ones left out by the reader
+	// Next is when it will really be tried, after spacing, holds and retries; zero when nobody knows. For a
+	// delivery behind others in its lane, it is an estimate that counts the spacing of those before it, up to 100.
+	Next time.Time
+	// Content and Attempts are filled by DeliveryByID alone.
+	Content  post.Content
+	Attempts []post.Attempt
+}
+
+// Edit replaces what a post says.
+type Edit struct {
+	Post    post.Post
+	Version uint64 // as PostView.Version was
+	// Changes is what becomes of each delivery, by id. A delivery that is absent here stays as it is.
+	Changes map[post.ID]DeliveryEdit
+	// Added are new targets' deliveries, each with its target in Post.Targets.
+	Added []post.Delivery
+	// Dropped are deliveries whose targets are gone: they are canceled.
+	Dropped []post.ID
+}
+
+// DeliveryEdit is the new shape of one delivery.
+type DeliveryEdit struct {
+	Digest       string
+	Destination  string
+	Roles        []post.Role
+	NeedsPrepare bool
+	// When moves it; nil keeps the due time.
+	When *When
+}
+
+// Edited says what an edit did.
+type Edited struct {
+	View    PostView
+	Changed []post.ID
+	Kept    []Kept
+}
+
+// Kept says why a delivery was left as it is.
+type Kept struct {
+	Delivery post.ID
+	Why      string
+}
+
+// Filter selects posts or deliveries. Zero fields select everything. Visible is asked for each account; a post is
+// visible if all its accounts are. It must not block.
+type Filter struct {
+	Visible    func(post.AccountKey) bool
+	States     []post.State
+	Summaries  []post.Summary // posts only
+	Account    *post.AccountKey
+	Kind       post.Kind
+	Label      string
+	Author     string
+	ExternalID string
+	Series     post.ID
+	From, To   time.Time // due in [From, To)
+	Now        time.Time // for summaries
+	Limit      int
+	Cursor     string // as given by the page before; a damaged one is ErrNotFound
+}
+
+// PostPage is one page of posts; Next is the cursor of the next page, empty at the end.
+type PostPage struct {
+	Items []PostView
+	Next  string
+}
+
+// DeliveryPage is one page of deliveries.
+type DeliveryPage struct {
+	Items []DeliveryView
+	Next  string
+}

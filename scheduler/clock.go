@@ -1,0 +1,116 @@
+package scheduler
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"crier/adapters"
+	"crier/internal/post"
+)
+
+// The bounds of trusting the wall clock.
+const (
+	// clockJump is how far the wall clock may move against the boot clock before nothing is claimed.
+	clockJump = 5 * time.Second
+	// clockDistrust is how long claims wait at most after a jump, by the boot clock.
+	clockDistrust = time.Minute
+)
+
+// suspicion is a jump of the wall clock that nobody has confirmed yet.
+type suspicion struct {
+	since time.Duration // on the boot clock
+	by    time.Duration
+}
+
+// Clock compares the wall clock with the boot clock. Make it with the scheduler's heartbeat.
+type Clock struct {
+	s    *Scheduler
+	wall time.Time
+	boot time.Duration
+}
+
+// NewClock starts comparing. It is used by one goroutine.
+func (s *Scheduler) NewClock() *Clock {
+	c := &Clock{s: s, wall: s.cfg.Now().Round(0)}
+	if s.cfg.Boot != nil {
+		c.boot = s.cfg.Boot()
+	}
+	return c
+}
+
+// Beat is the heartbeat: it notices a step of the wall clock and wakes the scheduler. A machine that slept has not
+// stepped, since its boot clock went on. It gives the size of a step, 0 for none.
+func (c *Clock) Beat(ctx context.Context) time.Duration {
+	s := c.s
+	defer s.Nudge()
+	if s.cfg.Boot == nil {
+		return 0
+	}
+	wall, boot := s.cfg.Now().Round(0), s.cfg.Boot()
+	step := wall.Sub(c.wall) - (boot - c.boot)
+	c.wall, c.boot = wall, boot
+	if step.Abs() <= clockJump {
+		step = 0
+	} else {
+		s.suspect.Store(&suspicion{since: boot, by: step})
+		s.cfg.Log.WarnContext(ctx, "the wall clock has jumped: nothing is sent until a platform agrees or a minute has passed", "by", step)
+	}
+	if j := s.suspect.Load(); j != nil && boot-j.since >= clockDistrust {
+		s.suspect.CompareAndSwap(j, nil)
+		s.cfg.Log.InfoContext(ctx, "the wall clock has been steady for a minute: sending again")
+	}
+	return step
+}
+
+// suspended reports whether claims wait for the clock to be trusted again.
+func (s *Scheduler) suspended(ctx context.Context) bool {
+	j := s.suspect.Load()
+	if j == nil {
+		return false
+	}
+	s.halt("the wall clock has jumped by " + j.by.String())
+	_ = ctx
+	return true
+}
+
+// trustClock takes a platform's own time as a witness for the wall clock.
+func (s *Scheduler) trustClock(f *adapters.Flight) {
+	j := s.suspect.Load()
+	if j == nil {
+		return
+	}
+	for _, c := range f.Calls() {
+		date, err := http.ParseTime(c.Header.Get("Date"))
+		if err == nil && !c.Ended.IsZero() && date.Sub(c.Ended).Abs() <= clockJump {
+			s.suspect.CompareAndSwap(j, nil)
+			s.Nudge()
+			return
+		}
+	}
+}
+
+// Witness asks one platform for anything, so that its Date can speak for the wall clock. It does nothing while the
+// clock is trusted.
+func (s *Scheduler) Witness(ctx context.Context) {
+	if s.suspect.Load() == nil {
+		return
+	}
+	for key, l := range s.outlets {
+		if _, ok := adapters.As[adapters.Verifier](l.adapter); ok && s.Verify(ctx, key) == nil {
+			return
+		}
+		if ctx.Err() != nil || s.suspect.Load() == nil {
+			return
+		}
+	}
+}
+
+// Outlets lists the accounts that the scheduler speaks for.
+func (s *Scheduler) Outlets() []post.AccountKey {
+	keys := make([]post.AccountKey, 0, len(s.outlets))
+	for k := range s.outlets {
+		keys = append(keys, k)
+	}
+	return keys
+}

@@ -1,0 +1,260 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"crier/adapters"
+	"crier/internal/post"
+	"crier/store"
+)
+
+// lane is one account at work: its adapter, and whether the platform has said that its token belongs to the identity
+// that the account names.
+type lane struct {
+	account post.Account
+	adapter adapters.Adapter
+	timeout time.Duration
+
+	// asking holds one token: one verification at a time, waited for under a context.
+	asking chan struct{}
+
+	mu        sync.Mutex
+	trusted   bool
+	refused   *adapters.Error // the last answer when not trusted
+	retryAt   time.Time       // before it, refused is the answer
+	failures  int             // verifications refused in a row
+	authFails int
+	authAt    time.Time
+}
+
+func newLane(o Outlet) *lane {
+	timeout := o.CommitTimeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	l := &lane{account: o.Account, adapter: o.Adapter, timeout: timeout, asking: make(chan struct{}, 1)}
+	l.asking <- struct{}{}
+	return l
+}
+
+// authWindow is how close together refusals of a token count as a row.
+const authWindow = 10 * time.Minute
+
+// authFailed counts a refusal of the token and gives the length of the row.
+func (l *lane) authFailed(now time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.authAt) > authWindow {
+		l.authFails = 0
+	}
+	l.authFails++
+	l.authAt = now
+	l.trusted = false
+	return l.authFails
+}
+
+func (l *lane) authWorked() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.authFails = 0
+}
+
+// distrust makes the next use of the account ask for its identity again, once the wait of reconnecting is over.
+func (l *lane) distrust(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trusted = false
+	l.failures++
+	l.retryAt = now.Add(healAfter(l.failures))
+}
+
+// healAfter is when an account whose token is refused is verified again: after 1, 5, 15 and 60 minutes, then hourly.
+func healAfter(failures int) time.Duration {
+	steps := []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
+	return steps[min(max(failures, 1), len(steps))-1]
+}
+
+// verifyTimeout bounds one question for the identity.
+const verifyTimeout = 20 * time.Second
+
+// verifiers bounds the verifications at the start.
+const verifiers = 16
+
+// verifyAll asks for every account's identity, so that the first post does not have to wait for it.
+func (s *Scheduler) verifyAll(ctx context.Context) {
+	sem := make(chan struct{}, verifiers)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, l := range s.outlets {
+		if l.adapter == nil {
+			continue
+		}
+		select {
+		case sem <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		wg.Go(func() {
+			defer func() { <-sem }()
+			if err := s.verified(ctx, l); err != nil && ctx.Err() == nil {
+				s.cfg.Log.WarnContext(ctx, "the account is not verified", "account", l.account.Handle, "error", err)
+			}
+		})
+	}
+}
+
+// Verify asks the platform anew whom the account's token belongs to, as a person wants it who has just reconnected.
+func (s *Scheduler) Verify(ctx context.Context, key post.AccountKey) error {
+	l := s.outlets[key]
+	if l == nil || l.adapter == nil {
+		return store.ErrNotFound
+	}
+	l.mu.Lock()
+	l.trusted, l.retryAt, l.failures, l.authFails = false, time.Time{}, 0, 0
+	l.mu.Unlock()
+	if err := s.verified(ctx, l); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Heal verifies again the accounts whose tokens were refused, once their wait is over.
+func (s *Scheduler) Heal(ctx context.Context) {
+	now := s.cfg.Now()
+	for _, l := range s.outlets {
+		l.mu.Lock()
+		due := !l.trusted && l.adapter != nil && !now.Before(l.retryAt)
+		l.mu.Unlock()
+		if due && ctx.Err() == nil {
+			if err := s.verified(ctx, l); err != nil {
+				s.cfg.Log.DebugContext(ctx, "the account is not verified", "account", l.account.Handle, "error", err)
+			}
+		}
+	}
+}
+
+// verified returns nil once the platform has said that the account's token belongs to exactly the identity that the
+// account names. Any other end holds the lane or comes back as an error whose fate is absent: nothing was sent.
+func (s *Scheduler) verified(ctx context.Context, l *lane) *adapters.Error {
+	select {
+	case <-l.asking:
+		defer func() { l.asking <- struct{}{} }()
+	case <-ctx.Done():
+		return absent(adapters.Stopped, "stopped while the identity was asked for", ctx.Err())
+	}
+	now := s.cfg.Now()
+	l.mu.Lock()
+	trusted, refused, wait := l.trusted, l.refused, now.Before(l.retryAt)
+	l.mu.Unlock()
+	if trusted {
+		return nil
+	}
+	if wait && refused != nil {
+		return refused
+	}
+	err := s.askIdentity(ctx, l, now)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trusted, l.refused = err == nil, err
+	switch {
+	case err == nil:
+		l.failures, l.retryAt = 0, time.Time{}
+	case err.Reason == adapters.Auth, err.Reason == adapters.Permission:
+		l.failures++
+		l.retryAt = now.Add(healAfter(l.failures))
+	default:
+		l.retryAt = now.Add(time.Second)
+	}
+	return err
+}
+
+// askIdentity asks, compares and writes what follows: a hold, or the end of one.
+func (s *Scheduler) askIdentity(ctx context.Context, l *lane, now time.Time) *adapters.Error {
+	v, ok := adapters.As[adapters.Verifier](l.adapter)
+	if !ok {
+		return absent(adapters.Permission, "the adapter cannot say whose token it holds", nil)
+	}
+	ask, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	flight := &adapters.Flight{}
+	id, err := v.Verify(adapters.WithFlight(ask, flight))
+	s.trustClock(flight)
+	if err != nil {
+		e := *adapters.AsError(err)
+		e.Fate = adapters.Absent // asking is not posting
+		if e.Reason == adapters.Auth || e.Reason == adapters.Permission {
+			return s.refuse(ctx, l, post.HoldNeedsReconnect, &e, now)
+		}
+		if e.Reason == adapters.Protocol {
+			e.Reason = adapters.Server // an odd answer about the identity proves nothing and is asked for again
+		}
+		return &e
+	}
+	if !strings.EqualFold(id.ID, l.account.Identity) || id.ID == "" {
+		return s.refuse(ctx, l, post.HoldWrongIdentity, absent(adapters.Permission,
+			"the token belongs to another identity than the account names", nil), now)
+	}
+	remote := id.Remote
+	if remote == "" {
+		remote = id.ID
+	}
+	w := store.Write{Now: post.Instant(now), Actor: "crier"}
+	switch err := s.cfg.Store.PinIdentity(ctx, w, l.account.Key(), remote); {
+	case errors.Is(err, store.ErrIdentityTaken):
+		return s.refuse(ctx, l, post.HoldWrongIdentity, absent(adapters.Permission,
+			"the identity has changed hands, or another account speaks for it already", err), now)
+	case err != nil:
+		return absent(adapters.Server, "the identity cannot be stored", err)
+	}
+	return s.trust(ctx, l, w)
+}
+
+// trust ends the holds that a doubtful identity had set.
+func (s *Scheduler) trust(ctx context.Context, l *lane, w store.Write) *adapters.Error {
+	view, err := s.cfg.Store.AccountByHandle(ctx, l.account.Handle)
+	if err != nil {
+		return absent(adapters.Server, "the account cannot be read", err)
+	}
+	for _, h := range view.Holds {
+		if h.Reason != post.HoldNeedsReconnect && h.Reason != post.HoldWrongIdentity {
+			continue
+		}
+		err := s.cfg.Store.ReleaseLane(ctx, w, l.account.Key(), store.LateApply, post.HoldNeedsReconnect, post.HoldWrongIdentity)
+		if err != nil {
+			return absent(adapters.Server, "the account's hold cannot be ended", err)
+		}
+		break
+	}
+	return nil
+}
+
+func (s *Scheduler) refuse(ctx context.Context, l *lane, why post.HoldReason, e *adapters.Error, now time.Time) *adapters.Error {
+	w := store.Write{Now: post.Instant(now), Actor: "crier"}
+	on := store.HoldOn{Account: l.account.Key(), Hold: post.Hold{Reason: why, Since: w.Now, Detail: e.Message}}
+	if err := s.cfg.Store.HoldLane(ctx, w, on); err != nil {
+		s.cfg.Log.ErrorContext(ctx, "the account's hold cannot be written", "account", l.account.Handle, "error", err)
+	}
+	// The hold is set; what was claimed meanwhile waits for its end.
+	return e
+}
+
+// heal gets a fresh token, once, and asks for the identity again.
+func (s *Scheduler) heal(ctx context.Context, l *lane) {
+	if r, ok := adapters.As[adapters.Refresher](l.adapter); ok {
+		ask, cancel := context.WithTimeout(ctx, verifyTimeout)
+		defer cancel()
+		if err := r.Refresh(ask); err != nil {
+			s.cfg.Log.WarnContext(ctx, "the token cannot be refreshed", "account", l.account.Handle, "error", err)
+		}
+	}
+	l.mu.Lock()
+	l.trusted, l.retryAt = false, time.Time{}
+	l.mu.Unlock()
+	if err := s.verified(ctx, l); err != nil {
+		s.cfg.Log.WarnContext(ctx, "the account is not verified", "account", l.account.Handle, "error", err)
+	}
+}

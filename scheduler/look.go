@@ -1,0 +1,100 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"crier/adapters"
+	"crier/internal/post"
+	"crier/store"
+)
+
+// findTimeout bounds one look.
+const findTimeout = 30 * time.Second
+
+// lookAtDoubtful starts the looks that are due, in a bound of their own.
+func (s *Scheduler) lookAtDoubtful(ctx, work context.Context, now time.Time) {
+	room := maxLooking - len(s.looking)
+	if room <= 0 {
+		return
+	}
+	// Those being looked at come back as well, since their look is not settled yet.
+	doubtful, err := s.cfg.Store.Doubtful(ctx, now, room+len(s.looking))
+	if err != nil {
+		s.cfg.Log.ErrorContext(ctx, "the doubtful deliveries cannot be listed", "error", err)
+		return
+	}
+	for _, w := range doubtful {
+		if s.looking[w.Delivery.ID] || len(s.looking) >= maxLooking {
+			continue
+		}
+		if _, busy := s.inFlight[w.Delivery.ID]; busy {
+			continue // its attempt's worker has not ended
+		}
+		s.looking[w.Delivery.ID] = true
+		s.running.Store(w.Delivery.ID, struct{}{})
+		s.workers.Go(func() { s.results <- s.look(work, w) })
+	}
+}
+
+// look asks the platform once whether a part of unknown fate is out.
+func (s *Scheduler) look(work context.Context, w store.Work) (o outcome) {
+	started := s.cfg.Now()
+	lane := s.outlets[w.Delivery.Account]
+	l := Looked{Delivery: w.Delivery, Part: w.Part}
+	finish := func(look adapters.Look, err error) outcome {
+		l.Look, l.Now = look, s.cfg.Now()
+		if err != nil {
+			l.Err = adapters.AsError(err)
+		}
+		d := DecideLook(l)
+		if d.Refresh && lane != nil {
+			s.heal(work, lane)
+		}
+		a := Attempted{Account: l.Account, Delivery: w.Delivery, Part: w.Part, Started: started, Now: l.Now}
+		out := s.outcomeOf(a, d, "look")
+		rec := &out.result.Attempts[0]
+		rec.N, rec.Outcome = w.Delivery.Attempts, post.OutcomeUnknown
+		switch {
+		case l.Err != nil:
+			describe(rec, l.Err)
+			rec.Outcome = post.OutcomeUnknown
+		case look.Sight == adapters.Found:
+			rec.Outcome = post.OutcomePublished
+		case look.Sight == adapters.Never:
+			rec.Outcome = post.OutcomeNotPublished
+		}
+		if look.Detail != "" {
+			rec.Message = look.Detail
+		}
+		out.look = true
+		return out
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			o = finish(adapters.Look{}, absent(adapters.Protocol, "the adapter broke down", fmt.Errorf("panic: %v", p)))
+		}
+	}()
+	if lane == nil || lane.adapter == nil {
+		return finish(adapters.Look{}, absent(adapters.Permission, "the account is not configured here", nil))
+	}
+	l.Account = lane.account
+	if err := s.verified(work, lane); err != nil {
+		return finish(adapters.Look{}, err)
+	}
+	ctx, cancel := context.WithTimeout(work, findTimeout)
+	defer cancel()
+	req, err := s.request(ctx, w)
+	if err != nil {
+		return finish(adapters.Look{}, absent(adapters.Server, "the content cannot be read", err))
+	}
+	since := w.Delivery.Parts[w.Part].Began
+	if since.IsZero() {
+		since = w.Delivery.Due
+	}
+	flight := &adapters.Flight{}
+	look, err := lane.adapter.Find(adapters.WithFlight(ctx, flight), req, since)
+	s.trustClock(flight)
+	return finish(look, err)
+}

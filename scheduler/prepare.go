@@ -1,0 +1,195 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"crier/adapters"
+	"crier/internal/post"
+	"crier/store"
+)
+
+// The bounds of preparing.
+const (
+	// maxPreparing bounds preparations at a time, in a pool of their own: uploads never take a commit's room.
+	maxPreparing = 8
+	// prepareTimeout bounds one preparation; it resumes where it stopped.
+	prepareTimeout = 30 * time.Minute
+)
+
+// preparing is what is being prepared now.
+type preparing struct {
+	mu      sync.Mutex
+	now     map[post.ID]context.CancelFunc
+	workers sync.WaitGroup
+	stopped bool
+}
+
+func newPreparing() *preparing { return &preparing{now: make(map[post.ID]context.CancelFunc)} }
+
+func (p *preparing) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.now)
+}
+
+// begin takes a place for a delivery, if there is one and nobody prepares it already.
+func (p *preparing) begin(id post.ID, cancel context.CancelFunc) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped || p.now[id] != nil || len(p.now) >= maxPreparing {
+		return false
+	}
+	p.now[id] = cancel
+	return true
+}
+
+func (p *preparing) end(id post.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cancel := p.now[id]; cancel != nil {
+		cancel()
+	}
+	delete(p.now, id)
+}
+
+// stop ends all preparations and waits for them. What is saved is resumed at the next start.
+func (p *preparing) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	for _, cancel := range p.now {
+		cancel()
+	}
+	p.mu.Unlock()
+	p.workers.Wait()
+}
+
+// prepareSoon starts preparing what is due within the time ahead.
+func (s *Scheduler) prepareSoon(ctx context.Context) {
+	busy := s.prepare.count()
+	if busy >= maxPreparing || ctx.Err() != nil {
+		return
+	}
+	now := post.Instant(s.cfg.Now())
+	soon, err := s.cfg.Store.Soon(ctx, now, now.Add(s.cfg.PrepareAhead), maxPreparing+busy)
+	if err != nil {
+		s.cfg.Log.ErrorContext(ctx, "what has to be prepared cannot be listed", "error", err)
+		return
+	}
+	for _, w := range soon {
+		lane := s.outlets[w.Delivery.Account]
+		if lane == nil || lane.adapter == nil {
+			continue
+		}
+		work, cancel := context.WithTimeout(ctx, prepareTimeout)
+		if !s.prepare.begin(w.Delivery.ID, cancel) {
+			cancel()
+			continue
+		}
+		s.prepare.workers.Go(func() {
+			defer s.Nudge() // the place is free again
+			defer s.prepare.end(w.Delivery.ID)
+			s.prepareOne(work, lane, w.Delivery)
+		})
+	}
+}
+
+// prepareOne prepares every part of a delivery that needs it and says so in the store, or settles the failure.
+func (s *Scheduler) prepareOne(ctx context.Context, l *lane, d post.Delivery) {
+	started := s.cfg.Now()
+	part, err := s.prepareParts(ctx, l, d)
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, store.ErrStale), errors.Is(err, store.ErrNotFound):
+		return // edited or withdrawn meanwhile: what was prepared is of no use
+	case errors.Is(context.Cause(ctx), context.Canceled):
+		return // shutting down
+	}
+	e := *adapters.AsError(err)
+	e.Fate = adapters.Absent // nothing of a preparation is public
+	if e.Reason == adapters.Stopped {
+		return
+	}
+	a := Attempted{
+		Account: l.account, Delivery: d, Part: part, Started: started, Now: s.cfg.Now(), Err: &e, Lot: s.cfg.Lot(),
+	}
+	if e.Reason == adapters.Auth {
+		a.AuthFails = l.authFailed(a.Now)
+	}
+	decision := Decide(a)
+	if !decision.Settled.NotBefore.After(a.Now) && decision.Settled.To == post.Scheduled {
+		// A preparation has no claim that would slow it down.
+		decision.Settled.NotBefore = a.Now.Add(retryFirst)
+	}
+	if decision.Refresh && a.AuthFails < 2 {
+		s.heal(context.WithoutCancel(ctx), l)
+	}
+	o := s.outcomeOf(a, decision, "prepare")
+	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	out, err := s.cfg.Store.Turn(settle, store.Turn{
+		Now: post.Instant(a.Now), Owner: s.cfg.Owner, Lease: lease, Results: []store.Result{o.result},
+	})
+	if err == nil {
+		err = out.Refused[0]
+	}
+	if err != nil && !errors.Is(err, post.ErrFenced) {
+		s.cfg.Log.ErrorContext(ctx, "a failed preparation cannot be written", "delivery", d.ID, "error", err)
+		return
+	}
+	if err == nil {
+		s.cfg.Observe(o.event)
+	}
+}
+
+// prepareParts prepares part by part and gives the part that failed.
+func (s *Scheduler) prepareParts(ctx context.Context, l *lane, d post.Delivery) (part int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = absent(adapters.Protocol, "the adapter broke down", fmt.Errorf("panic: %v", p))
+		}
+	}()
+	part = d.NextPart()
+	if e := s.verified(ctx, l); e != nil {
+		return part, e
+	}
+	content, err := s.cfg.Store.Content(ctx, d.ID)
+	if err != nil {
+		return part, fmt.Errorf("reading the content: %w", err)
+	}
+	handles, err := s.cfg.Store.Handles(ctx, d.ID)
+	if err != nil {
+		return part, fmt.Errorf("reading what is prepared: %w", err)
+	}
+	preparer, can := adapters.As[adapters.Preparer](l.adapter)
+	var until time.Time
+	for ; can && part < len(d.Parts); part++ {
+		req := requestFor(&d, part, content, handles, s.cfg.Media, nil, s.cfg.Now())
+		if !preparer.Prepares(req) {
+			continue
+		}
+		save := func(ctx context.Context, h post.Handle) error {
+			h.Part, h.Digest = part, d.Digest
+			if !h.Expires.IsZero() && (until.IsZero() || h.Expires.Before(until)) {
+				until = h.Expires
+			}
+			return s.cfg.Store.SavePrepared(ctx, post.Instant(s.cfg.Now()), store.Prepared{Delivery: d.ID, Digest: d.Digest, Handle: &h})
+		}
+		for _, h := range req.Handles {
+			if !h.Expires.IsZero() && (until.IsZero() || h.Expires.Before(until)) {
+				until = h.Expires
+			}
+		}
+		if err := preparer.Prepare(ctx, req, save); err != nil {
+			return part, err
+		}
+	}
+	err = s.cfg.Store.SavePrepared(ctx, post.Instant(s.cfg.Now()), store.Prepared{
+		Delivery: d.ID, Digest: d.Digest, Done: true, Until: until,
+	})
+	return max(min(part, len(d.Parts)-1), 0), err
+}

@@ -1,0 +1,214 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"crier/adapters"
+	"crier/internal/post"
+	"crier/store"
+)
+
+// outcome is what a worker hands to the clock's goroutine.
+type outcome struct {
+	result store.Result
+	event  Event
+	look   bool
+}
+
+func results(all []outcome) []store.Result {
+	out := make([]store.Result, len(all))
+	for i := range all {
+		out[i] = all[i].result
+	}
+	return out
+}
+
+// start hands a claim to a worker of its own.
+func (s *Scheduler) start(work context.Context, w store.Work) {
+	lane := s.outlets[w.Delivery.Account]
+	var account post.Account
+	if lane != nil {
+		account = lane.account
+	}
+	s.inFlight[w.Delivery.ID] = account
+	s.flying.Store(int64(len(s.inFlight)))
+	s.running.Store(w.Delivery.ID, struct{}{})
+	s.lag.Store(int64(s.cfg.Now().Sub(w.Delivery.ReadyAt())))
+	s.workers.Go(func() {
+		a := s.attempt(work, lane, w)
+		d := Decide(a)
+		if d.Refresh && lane != nil && a.AuthFails < 2 {
+			s.heal(work, lane)
+		}
+		if d.Alert {
+			s.cfg.Log.ErrorContext(work, "an attempt ended in a way that a person should see",
+				"delivery", w.Delivery.ID, "account", w.Delivery.Account.Handle, "error", a.Err)
+		}
+		if len(d.Holds) > 0 && d.Refresh && lane != nil {
+			lane.distrust(s.cfg.Now())
+		}
+		s.results <- s.outcomeOf(a, d, "publish")
+	})
+}
+
+// outcomeOf puts an attempt and its decision into the form that the store takes.
+func (s *Scheduler) outcomeOf(a Attempted, d Decision, act string) outcome {
+	rec := post.Attempt{
+		N: a.Delivery.Attempts + 1, Part: a.Part, Act: act,
+		StartedAt: post.Instant(a.Started), EndedAt: post.Instant(a.Now), Decision: d.Words,
+	}
+	describe(&rec, a.Err)
+	ev := Event{Delivery: a.Delivery, Account: a.Account, Part: a.Part, Receipt: d.Settled.Receipt, To: d.Settled.To, Reason: d.Settled.Reason, At: a.Now}
+	return outcome{
+		result: store.Result{Delivery: a.Delivery.ID, Settled: d.Settled, Attempts: []post.Attempt{rec}, Holds: d.Holds},
+		event:  ev,
+	}
+}
+
+func describe(rec *post.Attempt, e *adapters.Error) {
+	if e == nil {
+		rec.Outcome = post.OutcomePublished
+		return
+	}
+	rec.Outcome = post.OutcomeNotPublished
+	if e.Fate != adapters.Absent {
+		rec.Outcome = post.OutcomeUnknown
+	}
+	rec.Reason, rec.Status, rec.Code, rec.Message = string(e.Reason), e.Status, e.Code, e.Message
+}
+
+// attempt performs one claimed part and says how it ended. It never panics and never sends twice.
+func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Attempted) {
+	started := s.cfg.Now()
+	a = Attempted{Delivery: w.Delivery, Part: w.Part, Started: started, Lot: s.cfg.Lot()}
+	flight := &adapters.Flight{}
+	finish := func(r post.Receipt, err error) Attempted {
+		a.Now, a.Receipt = s.cfg.Now(), r
+		if err != nil {
+			a.Err = adapters.AsError(err)
+		}
+		return a
+	}
+	if l == nil || l.adapter == nil {
+		return finish(post.Receipt{}, absent(adapters.Permission, "the account is not configured here", nil))
+	}
+	a.Account = l.account
+	defer func() {
+		if p := recover(); p != nil {
+			fate := adapters.Absent
+			if c, ok := flight.Last(true); ok && c.Written {
+				fate = adapters.Unknown
+			}
+			finish(post.Receipt{}, &adapters.Error{
+				Fate: fate, Reason: adapters.Protocol, Message: "the adapter broke down", Err: fmt.Errorf("panic: %v", p),
+			})
+		}
+	}()
+	if err := s.verified(work, l); err != nil {
+		return finish(post.Receipt{}, err)
+	}
+	sendBy := w.Lease.Add(-leaseMargin)
+	ctx, cancel := context.WithTimeout(work, min(l.timeout, max(sendBy.Sub(started), 0)))
+	defer cancel()
+	req, err := s.request(ctx, w)
+	if err != nil {
+		return finish(post.Receipt{}, absent(adapters.Server, "the content cannot be read", err))
+	}
+	if began := w.Delivery.Parts[w.Part].Began; !began.IsZero() {
+		// An earlier attempt at this part ended in doubt: ask once more before sending.
+		look, err := l.adapter.Find(ctx, req, began)
+		switch {
+		case err != nil:
+			e := *adapters.AsError(err)
+			e.Fate, e.Message = adapters.Absent, "the platform could not be asked before sending again: "+e.Message
+			return finish(post.Receipt{}, &e)
+		case look.Sight == adapters.Found:
+			return finish(look.Receipt, nil)
+		case look.Sight == adapters.Ambiguous:
+			return finish(post.Receipt{}, &adapters.Error{Fate: adapters.Unknown, Reason: adapters.Duplicate, Message: "several posts match"})
+		}
+	}
+	flight.Gate = s.gate(ctx, w, sendBy)
+	receipt, err := l.adapter.Publish(adapters.WithFlight(ctx, flight), req)
+	s.trustClock(flight)
+	if err == nil && receipt.RemoteID == "" {
+		err = &adapters.Error{Fate: adapters.Unknown, Reason: adapters.Protocol, Message: "the adapter named no post"}
+	}
+	if err != nil && adapters.AsError(err).Reason == adapters.Auth && adapters.AsError(err).Fate == adapters.Absent {
+		a.AuthFails = l.authFailed(s.cfg.Now())
+	} else if err == nil {
+		l.authWorked()
+	}
+	return finish(receipt, err)
+}
+
+// gate stands right before the first byte of a commit: the wall clock is before send_by, the claim stands, and nothing
+// was paused or canceled.
+func (s *Scheduler) gate(ctx context.Context, w store.Work, sendBy time.Time) func() error {
+	return func() error {
+		if now := s.cfg.Now(); !now.Before(sendBy) {
+			return errors.New("the claim's time is over")
+		}
+		if s.suspect.Load() != nil {
+			return errors.New("the clock has jumped")
+		}
+		if err := s.cfg.Store.Standing(ctx, w.Delivery.ID, w.Delivery.Fence); err != nil {
+			return fmt.Errorf("the claim does not stand: %w", err)
+		}
+		return nil
+	}
+}
+
+// request gathers what the adapter needs for one part.
+func (s *Scheduler) request(ctx context.Context, w store.Work) (adapters.Request, error) {
+	d := &w.Delivery
+	content, err := s.cfg.Store.Content(ctx, d.ID)
+	if err != nil {
+		return adapters.Request{}, err
+	}
+	handles, err := s.cfg.Store.Handles(ctx, d.ID)
+	if err != nil {
+		return adapters.Request{}, err
+	}
+	return requestFor(d, w.Part, content, handles, s.cfg.Media, func(remoteID string) bool {
+		taken, err := s.cfg.Store.ReceiptTaken(ctx, d.Platform, remoteID)
+		// What cannot be asked counts as taken: a receipt is never borrowed on a guess.
+		return taken || err != nil
+	}, s.cfg.Now()), nil
+}
+
+// requestFor is one part of a delivery as its adapter sees it.
+func requestFor(d *post.Delivery, part int, c post.Content, handles []post.Handle, media adapters.MediaSource, taken func(string) bool, now time.Time) adapters.Request {
+	r := adapters.Request{
+		Delivery: d.ID, Part: part, Role: d.Parts[part].Role, Content: c, Destination: d.Destination,
+		Media: media, Taken: taken,
+	}
+	for i := range part {
+		if d.Parts[i].Role == post.RoleReply {
+			r.Reply++
+		}
+	}
+	if part > 0 && d.Parts[0].Receipt != nil {
+		r.Root = *d.Parts[0].Receipt
+	}
+	for i := part - 1; i >= 0; i-- {
+		// A reply answers the post or the reply before it; a thumbnail in between is nobody's parent.
+		if role := d.Parts[i].Role; d.Parts[i].Receipt != nil && (role == post.RolePost || role == post.RoleReply) {
+			r.Parent = *d.Parts[i].Receipt
+			break
+		}
+	}
+	for _, h := range handles {
+		if h.Part == part && h.Digest == d.Digest && (h.Expires.IsZero() || now.Before(h.Expires)) {
+			r.Handles = append(r.Handles, h)
+		}
+	}
+	return r
+}
+
+func absent(reason adapters.Reason, message string, err error) *adapters.Error {
+	return &adapters.Error{Fate: adapters.Absent, Reason: reason, Message: message, Err: err}
+}

@@ -1,0 +1,211 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"crier/internal/post"
+	"crier/internal/recurrence"
+	"crier/store"
+)
+
+// PlanAhead is how far ahead the occurrences of recurring posts are made: as long as the planner may be in trouble
+// before one is late.
+const PlanAhead = 48 * time.Hour
+
+// planAtOnce bounds the occurrences that one series gets in one transaction.
+const planAtOnce = 200
+
+// PlannerStore is what the planner needs of a store.
+type PlannerStore interface {
+	store.Recurring
+	ListDeliveries(ctx context.Context, f store.Filter) (store.DeliveryPage, error)
+	ChangeDelivery(ctx context.Context, w store.Write, id post.ID, version uint64, verb string, change func(*post.Delivery) error) (store.DeliveryView, error)
+}
+
+// Compose makes the post of one occurrence from a post of the series' pool.
+type Compose func(ctx context.Context, s store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.NewPost, error)
+
+// Planner turns recurring posts into occurrences. What it makes is keyed, so that doing it twice makes it once.
+type Planner struct {
+	Store   PlannerStore
+	Compose Compose
+	Now     func() time.Time
+	// Nudge is called when something was made.
+	Nudge func()
+	Log   *slog.Logger
+}
+
+// Plan makes the occurrences of every series up to PlanAhead. One bad series never keeps the others waiting; the
+// errors of all come back joined.
+func (p *Planner) Plan(ctx context.Context) error {
+	all, err := p.Store.ListSeries(ctx)
+	if err != nil {
+		return fmt.Errorf("listing the series: %w", err)
+	}
+	var errs []error
+	made := 0
+	for _, s := range all {
+		n, err := p.one(ctx, s)
+		made += n
+		if err != nil && !errors.Is(err, store.ErrStale) && ctx.Err() == nil {
+			errs = append(errs, fmt.Errorf("series %s: %w", s.ID, err))
+		}
+	}
+	if made > 0 && p.Nudge != nil {
+		p.Nudge()
+	}
+	return errors.Join(errs...)
+}
+
+// PlanOne makes the occurrences of one series, as after it was created.
+func (p *Planner) PlanOne(ctx context.Context, id post.ID) error {
+	s, err := p.Store.SeriesByID(ctx, id)
+	if err != nil {
+		return fmt.Errorf("reading the series: %w", err)
+	}
+	n, err := p.one(ctx, s)
+	if n > 0 && p.Nudge != nil {
+		p.Nudge()
+	}
+	return err
+}
+
+// Spec is the recurrence of a series.
+func Spec(s store.Series) recurrence.Spec {
+	spec := recurrence.Spec{Cron: s.Cron, Every: s.Every, Start: s.Start, Zone: s.TimeZone}
+	if !s.Until.IsZero() {
+		until := s.Until
+		spec.Until = &until
+	}
+	return spec
+}
+
+func (p *Planner) one(ctx context.Context, s store.Series) (int, error) {
+	if s.Deleted || len(s.Posts) == 0 {
+		return 0, nil
+	}
+	rule, err := recurrence.Parse(Spec(s))
+	if err != nil {
+		return 0, fmt.Errorf("reading the rule: %w", err)
+	}
+	now := post.Instant(p.Now())
+	from := s.Planned
+	if from.IsZero() {
+		from = post.Instant(s.CreatedAt)
+	}
+	due, planned := latestOf(rule, from, now, now.Add(PlanAhead))
+	used := s.Used
+	var runs []store.Occurrence
+	for _, o := range due {
+		if s.Order != "cycle" && used >= len(s.Posts) {
+			break
+		}
+		if slices.Contains(s.Skipped, o.Key) {
+			continue
+		}
+		n, err := p.Compose(ctx, s, s.Posts[used%len(s.Posts)], o)
+		if err != nil {
+			return 0, fmt.Errorf("composing post %d of the pool: %w", used%len(s.Posts), err)
+		}
+		runs = append(runs, store.Occurrence{Key: o.Key, At: o.At, Post: n})
+		used++
+	}
+	if len(runs) == 0 && !planned.After(s.Planned) {
+		return 0, nil
+	}
+	n, err := p.Store.Materialize(ctx, store.Write{Now: now, Actor: "crier"}, s.ID, s.Revision, planned, used, runs)
+	if err != nil {
+		return n, fmt.Errorf("writing the occurrences: %w", err)
+	}
+	return n, nil
+}
+
+// latestOf lists the occurrences in (from, until], of those before now only the latest: a series catches up with at
+// most that one. It gives the instant up to which the list is complete.
+func latestOf(rule *recurrence.Schedule, from, now, until time.Time) (all []recurrence.Occurrence, planned time.Time) {
+	if missed := now.Add(-time.Minute); from.Before(missed) {
+		var last *recurrence.Occurrence
+		// However long Crier was down, the run before now is found from a bounded number of steps.
+		for t := from; ; {
+			o, ok := rule.Next(t)
+			if !ok || o.At.After(missed) {
+				break
+			}
+			last, t = &o, o.At
+		}
+		if last != nil {
+			all = append(all, *last)
+		}
+		from = missed
+	}
+	for len(all) < planAtOnce {
+		o, ok := rule.Next(from)
+		if !ok || o.At.After(until) {
+			return all, until
+		}
+		all = append(all, o)
+		from = o.At
+	}
+	return all, from
+}
+
+// CatchUp leaves, of every series, only the latest of the occurrences that are overdue, as after a time in which
+// Crier was down or asleep: the others are missed. It is called before the first turn and after a jump of the clock.
+func (p *Planner) CatchUp(ctx context.Context) error {
+	all, err := p.Store.ListSeries(ctx)
+	if err != nil {
+		return fmt.Errorf("listing the series: %w", err)
+	}
+	var errs []error
+	for _, s := range all {
+		if err := p.superseded(ctx, s); err != nil {
+			errs = append(errs, fmt.Errorf("series %s: %w", s.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Planner) superseded(ctx context.Context, s store.Series) error {
+	now := post.Instant(p.Now())
+	filter := store.Filter{Series: s.ID, States: []post.State{post.Scheduled}, To: now, Now: now, Limit: 500}
+	latest := make(map[string]post.Delivery) // by target, the occurrence being what differs
+	for {
+		page, err := p.Store.ListDeliveries(ctx, filter)
+		if err != nil {
+			return fmt.Errorf("listing what is overdue: %w", err)
+		}
+		for _, v := range page.Items {
+			d := v.Delivery
+			if d.Begun() || d.Attempts > 0 {
+				continue
+			}
+			place := d.Account.String() + "\x00" + d.Destination
+			old, have := latest[place]
+			if !have {
+				latest[place] = d
+				continue
+			}
+			if old.Due.After(d.Due) {
+				old, d = d, old
+			}
+			latest[place] = d
+			w := store.Write{Now: now, Actor: "crier"}
+			_, err := p.Store.ChangeDelivery(ctx, w, old.ID, old.Version, "delivery.missed", func(x *post.Delivery) error {
+				return x.Miss("superseded", "a later run of the series is due as well: a series catches up with its latest only")
+			})
+			if err != nil && !errors.Is(err, store.ErrStale) && !errors.Is(err, post.ErrTransition) {
+				return fmt.Errorf("leaving out an overdue run: %w", err)
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		filter.Cursor = page.Next
+	}
+}

@@ -1,0 +1,100 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// InMemory is a sandbox served over connections that never leave the process. All its goroutines and timers belong
+// to the [testing/synctest] bubble in which it was made.
+type InMemory struct {
+	server    *http.Server
+	listener  *pipeListener
+	transport *http.Transport
+	done      chan struct{}
+}
+
+// InMemory starts a server of this sandbox without any address. Close it before the sandbox.
+func (s *Sandbox) InMemory() *InMemory {
+	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	m := &InMemory{
+		server:   &http.Server{Handler: s, ReadHeaderTimeout: time.Minute},
+		listener: l,
+		done:     make(chan struct{}),
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) }
+	m.transport = &http.Transport{
+		DialContext: dial,
+		// The name in an https address is taken on trust: there is nobody between the two ends of a pipe.
+		DialTLSContext:     dial,
+		DisableCompression: true,
+	}
+	go func() {
+		defer close(m.done)
+		// Serve always ends with an error; after Close it is ErrServerClosed.
+		_ = m.server.Serve(l)
+	}()
+	return m
+}
+
+// Transport returns a transport whose every connection, whatever the host, leads to the sandbox. It is one and the
+// same at each call. Requests to https addresses travel as plain HTTP/1.1.
+func (m *InMemory) Transport() *http.Transport { return m.transport }
+
+// Close ends the server and all connections and waits for its listener.
+func (m *InMemory) Close() error {
+	err := m.server.Close()
+	m.transport.CloseIdleConnections()
+	<-m.done
+	if err != nil {
+		return fmt.Errorf("close in-memory sandbox: %w", err)
+	}
+	return nil
+}
+
+// pipeListener hands the server ends of pipes to an [http.Server].
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+var errPipeClosed = errors.New("sandbox: in-memory server is closed")
+
+func (l *pipeListener) dial(ctx context.Context) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- server:
+		return client, nil
+	case <-l.closed:
+		return nil, errPipeClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "sandbox" }

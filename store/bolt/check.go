@@ -1,0 +1,285 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"crier/internal/post"
+	"crier/store"
+)
+
+// maxProblems bounds what a check lists.
+const maxProblems = 1000
+
+// Check reads every record and index in one view and lists what does not agree.
+func (s *Store) Check(ctx context.Context) (problems []string, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		problems = t.check()
+		return nil
+	})
+	return problems, err
+}
+
+// checker compares the indexes with the truth.
+type checker struct {
+	*tx
+	problems []string
+	want     [bucketCount]int // how many entries each index must have
+	meta     meta
+	lanes    map[post.AccountKey]*laneFacts
+}
+
+// laneFacts is what the deliveries of an account say of its lane.
+type laneFacts struct {
+	head    *post.Delivery
+	sending []post.ID
+	waiting int
+}
+
+func (c *checker) say(format string, args ...any) {
+	if len(c.problems) < maxProblems {
+		c.problems = append(c.problems, fmt.Sprintf(format, args...))
+	}
+}
+
+func (t *tx) check() []string {
+	c := &checker{tx: t, lanes: map[post.AccountKey]*laneFacts{}}
+	err := t.scan(bDelivery, nil, func(k, v []byte) (bool, error) {
+		if len(k) != 16 {
+			c.say("delivery/%x: the key is no id", k)
+			return true, nil
+		}
+		d, err := decodeDelivery(post.ID(k), v)
+		if err != nil {
+			c.say("%v", err)
+			return true, nil
+		}
+		c.delivery(d)
+		return true, nil
+	})
+	if err != nil {
+		c.say("%v", err)
+	}
+	c.indexes()
+	c.allLanes()
+	c.contents()
+	c.history()
+	return c.problems
+}
+
+// entry demands an entry of an index.
+func (c *checker) entry(b bucketID, key []byte) {
+	c.want[b]++
+	if k, _ := c.bucket(b).Cursor().Seek(key); !bytes.Equal(k, key) {
+		c.say("%s/%x is missing", bucketNames[b], key)
+	}
+}
+
+func (c *checker) delivery(d *post.Delivery) {
+	c.meta.counts[kindIndex(d.Account.Kind)][stateIndex(d.State)]++
+	c.entry(bCal, laneKey(d))
+	c.entry(bCal0, calendarKey(d))
+	if listed(d.State) {
+		c.entry(bStatus, statusKey(d))
+	}
+	if prepares(d) {
+		c.entry(bPrep, prepKey(d))
+	}
+	if !nextLook(d).IsZero() {
+		c.entry(bDoubt, doubtKey(d))
+	}
+	if openOccurrence(d) {
+		c.entry(bOpenOcc, openOccKey(d))
+	}
+	for i := range d.Parts {
+		if r := d.Parts[i].Receipt; r != nil {
+			c.entry(bReceipt, receiptKey(d.Platform, r.RemoteID))
+		}
+	}
+	if d.State == post.Sending {
+		c.entry(bIntent, d.ID[:])
+		if i, err := decodeIntent(d.ID, c.get(bIntent, d.ID[:])); err != nil {
+			c.say("%v", err)
+		} else if i.fence != d.Fence || i.part != d.NextPart() {
+			c.say("intent/%x: fence %d and part %d, the delivery has %d and %d", d.ID, i.fence, i.part, d.Fence, d.NextPart())
+		}
+	}
+	if d.State.Waiting() {
+		c.entry(bLane, laneKey(d))
+		c.waiting(d)
+	}
+}
+
+func (c *checker) waiting(d *post.Delivery) {
+	l := c.lanes[d.Account]
+	if l == nil {
+		l = &laneFacts{}
+		c.lanes[d.Account] = l
+	}
+	l.waiting++
+	if l.head == nil || bytes.Compare(laneKey(d), laneKey(l.head)) < 0 {
+		l.head = d
+	}
+	if d.State == post.Sending {
+		l.sending = append(l.sending, d.ID)
+	}
+}
+
+// indexes compares sizes: with every wanted entry there, an equal number means that nothing stands too much.
+func (c *checker) indexes() {
+	for _, b := range []bucketID{bCal, bCal0, bStatus, bPrep, bDoubt, bOpenOcc, bReceipt, bIntent, bLane} {
+		if n := c.size(b); n != c.want[b] {
+			c.say("%s has %d entries, want %d", bucketNames[b], n, c.want[b])
+		}
+	}
+	m, err := c.loadMeta()
+	if err != nil {
+		c.say("%v", err)
+		return
+	}
+	if m.counts != c.meta.counts {
+		c.say("meta: counted %v, the deliveries are %v", m.counts, c.meta.counts)
+	}
+}
+
+func (c *checker) size(b bucketID) int {
+	n := 0
+	cur := c.bucket(b).Cursor()
+	for k, _ := cur.First(); k != nil; k, _ = cur.Next() {
+		n++
+	}
+	return n
+}
+
+func (c *checker) allLanes() {
+	ready := 0
+	err := c.scan(bLaneState, nil, func(k, v []byte) (bool, error) {
+		key, _, ok := cutAccount(k)
+		if !ok {
+			c.say("lanestate/%x: the key is no account", k)
+			return true, nil
+		}
+		l, err := decodeLane(key, v)
+		if err != nil {
+			c.say("%v", err)
+			return true, nil
+		}
+		if l.ready {
+			ready++
+		}
+		c.lane(l)
+		delete(c.lanes, key)
+		return true, nil
+	})
+	if err != nil {
+		c.say("%v", err)
+	}
+	for key, f := range c.lanes {
+		if len(f.sending) > 0 {
+			c.say("lane %s: %d in flight and no record", key, len(f.sending))
+		}
+	}
+	if n := c.size(bReady); n != ready {
+		c.say("ready has %d entries, want %d", n, ready)
+	}
+}
+
+// lane derives anew what a lane's record must say.
+func (c *checker) lane(l *lane) {
+	f := c.lanes[l.key]
+	if f == nil {
+		f = &laneFacts{}
+	}
+	switch {
+	case len(f.sending) > 1:
+		c.say("lane %s: %d in flight", l.key, len(f.sending))
+	case len(f.sending) == 1 && l.inFlight != f.sending[0], len(f.sending) == 0 && !l.inFlight.IsZero():
+		c.say("lane %s: in flight is %v, recorded %v", l.key, f.sending, l.inFlight)
+	}
+	ready := f.head != nil && !l.closed() && f.head.State == post.Scheduled && !waits(f.head)
+	if ready != l.ready {
+		c.say("lane %s: ready is %t, recorded %t", l.key, ready, l.ready)
+		return
+	}
+	if !ready {
+		return
+	}
+	if at := l.opens(f.head); at != l.readyMs || l.head != f.head.ID {
+		c.say("lane %s: head %s at %d, recorded %s at %d", l.key, f.head.ID, at, l.head, l.readyMs)
+	}
+	v := c.get(bReady, readyKey(l.readyMs, l.key))
+	if v == nil {
+		c.say("lane %s: it has no entry in ready", l.key)
+	} else if want := readyValue(l.head, f.head.Platform, l); !bytes.Equal(v, want) {
+		c.say("lane %s: its entry in ready is of another head, platform or owner", l.key)
+	}
+}
+
+// contents checks that posts and deliveries name each other.
+func (c *checker) contents() {
+	err := c.scan(bContent, nil, func(k, _ []byte) (bool, error) {
+		if len(k) != 16 {
+			c.say("content/%x: the key is no id", k)
+			return true, nil
+		}
+		p, err := c.post(post.ID(k))
+		if err != nil {
+			c.say("%v", err)
+			return true, nil
+		}
+		for i := range p.Targets {
+			d, err := c.tx.delivery(p.Targets[i].Delivery)
+			switch {
+			case errors.Is(err, store.ErrNotFound):
+				c.say("content/%x: delivery %s is missing", k, p.Targets[i].Delivery)
+			case err == nil && d.Post != p.ID:
+				c.say("content/%x: delivery %s is of post %s", k, d.ID, d.Post)
+			}
+		}
+		for key := range mediaUses(p) {
+			if u, _ := c.bucket(bMediaUse).Cursor().Seek([]byte(key)); string(u) != key {
+				c.say("content/%x: a use of its media is missing", k)
+			}
+		}
+		return true, nil
+	})
+	if err != nil {
+		c.say("%v", err)
+	}
+}
+
+// history checks that the sequence has no gap and ends where the counter says.
+func (c *checker) history() {
+	var last uint64
+	indexed := 0
+	err := c.scan(bOutbox, nil, func(k, v []byte) (bool, error) {
+		seq := readSeq(k)
+		if last != 0 && seq != last+1 {
+			c.say("outbox: %d follows %d", seq, last)
+		}
+		last = seq
+		x, err := decodeChange(seq, v)
+		if err != nil {
+			c.say("%v", err)
+			return true, nil
+		}
+		if !x.Post.IsZero() {
+			indexed++
+			if k, _ := c.bucket(bHistory).Cursor().Seek(idSeqKey(x.Post, seq)); !bytes.Equal(k, idSeqKey(x.Post, seq)) {
+				c.say("history: %d of post %s is missing", seq, x.Post)
+			}
+		}
+		return true, nil
+	})
+	if err != nil {
+		c.say("%v", err)
+	}
+	if m, err := c.loadMeta(); err == nil && last != 0 && m.seq != last {
+		c.say("outbox: it ends at %d, the counter says %d", last, m.seq)
+	}
+	if n := c.size(bHistory); n != indexed {
+		c.say("history has %d entries, want %d", n, indexed)
+	}
+}

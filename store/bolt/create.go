@@ -1,0 +1,263 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"crier/internal/post"
+	"crier/store"
+)
+
+// draft is a post to write, encoded before the writer's turn.
+type draft struct {
+	store.NewPost
+	encoded []byte
+}
+
+func encodePost(p *post.Post) ([]byte, error) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("encode post %s: %w", p.ID, err)
+	}
+	return b, nil
+}
+
+func newDraft(n store.NewPost) (draft, error) {
+	if len(n.Deliveries) != len(n.Post.Targets) {
+		return draft{}, fmt.Errorf("post %s: %d targets with %d deliveries", n.Post.ID, len(n.Post.Targets), len(n.Deliveries))
+	}
+	n.Post.Version = max(n.Post.Version, 1)
+	b, err := encodePost(&n.Post)
+	return draft{NewPost: n, encoded: b}, err
+}
+
+// CreatePost writes a post with its deliveries.
+func (s *Store) CreatePost(ctx context.Context, w store.Write, n store.NewPost) (store.PostView, error) {
+	d, err := newDraft(n)
+	if err != nil {
+		return store.PostView{}, err
+	}
+	var view store.PostView
+	err = s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
+		if err := t.checkNew(&d, now); err != nil {
+			return nil, err
+		}
+		if err := t.create(&d, now, w.Actor); err != nil {
+			return nil, err
+		}
+		if err := t.settleLanes(now); err != nil {
+			return nil, err
+		}
+		view, err = t.postView(d.Post.ID)
+		return view, err
+	})
+	return view, err
+}
+
+// CreatePosts writes many posts in transactions of at most 1,000.
+func (s *Store) CreatePosts(ctx context.Context, w store.Write, posts []store.NewPost) (int, error) {
+	now := post.Instant(w.Now)
+	total := 0
+	for chunk := range slices.Chunk(posts, maxChunk) {
+		drafts := make([]draft, 0, len(chunk))
+		for i := range chunk {
+			d, err := newDraft(chunk[i])
+			if err != nil {
+				return total, err
+			}
+			drafts = append(drafts, d)
+		}
+		last := total+len(drafts) == len(posts)
+		written := 0
+		var refused error
+		err := s.write(ctx, now, func(t *tx) error {
+			written, refused = 0, nil
+			if total == 0 {
+				if err := t.answered(now, w.Once); err != nil {
+					return err
+				}
+			}
+			for i := range drafts {
+				// What goes before a refused post stays.
+				if refused = t.checkNew(&drafts[i], now); refused != nil {
+					return nil
+				}
+				if err := t.create(&drafts[i], now, w.Actor); err != nil {
+					return err
+				}
+				written++
+			}
+			if last {
+				return t.answer(now, w.Once, len(posts))
+			}
+			return nil
+		})
+		if err != nil {
+			return total, err
+		}
+		total += written
+		if refused != nil {
+			return total, refused
+		}
+	}
+	return total, nil
+}
+
+// externalKey keeps the external ids of brands and of each person apart, so that nobody learns of another's.
+func externalKey(p *post.Post) []byte {
+	return append(pairKey(p.ExternalID, string(p.Kind)), "|"+p.Owner...)
+}
+
+// checkNew refuses a post that must not be written. It writes nothing.
+func (t *tx) checkNew(d *draft, now time.Time) error {
+	p := &d.Post
+	if t.get(bContent, p.ID[:]) != nil {
+		return fmt.Errorf("post %s exists: %w", p.ID, store.ErrStale)
+	}
+	if p.ExternalID != "" {
+		if b := t.get(bExternal, externalKey(p)); len(b) == 16 {
+			return &store.ExternalIDError{Post: post.ID(b)}
+		}
+	}
+	if p.AllowDuplicate {
+		return nil
+	}
+	for i := range d.Deliveries {
+		earlier, err := t.duplicate(d, i, now)
+		if err != nil {
+			return err
+		}
+		if !earlier.IsZero() {
+			return &store.DuplicateError{Target: i, Earlier: earlier}
+		}
+	}
+	return nil
+}
+
+func fingerprintKey(d *draft, i int) []byte {
+	if i >= len(d.Fingerprints) || d.Fingerprints[i] == "" {
+		return nil
+	}
+	return append(accountKey(d.Deliveries[i].Account), d.Fingerprints[i]...)
+}
+
+// duplicate gives the earlier post that said the same in the same place and may be or come out.
+func (t *tx) duplicate(d *draft, i int, now time.Time) (post.ID, error) {
+	key := fingerprintKey(d, i)
+	if key == nil {
+		return post.ID{}, nil
+	}
+	b := t.get(bFingerprint, key)
+	if b == nil {
+		return post.ID{}, nil
+	}
+	if len(b) != 40 {
+		return post.ID{}, corrupt(bFingerprint, key, errShort)
+	}
+	if !now.Before(instant(keyMillis(b)).Add(store.DuplicateWithin)) {
+		return post.ID{}, nil
+	}
+	earlier, err := t.delivery(idAt(b))
+	if err != nil {
+		return post.ID{}, err
+	}
+	if s := earlier.State; s == post.Canceled || s == post.Failed || s == post.Missed {
+		return post.ID{}, nil
+	}
+	return post.ID(b[8:24]), nil
+}
+
+// create writes a post that checkNew has passed.
+func (t *tx) create(d *draft, now time.Time, actor string) error {
+	p := &d.Post
+	if err := t.put(bContent, p.ID[:], d.encoded); err != nil {
+		return err
+	}
+	if p.ExternalID != "" {
+		if err := t.put(bExternal, externalKey(p), bytes.Clone(p.ID[:])); err != nil {
+			return err
+		}
+	}
+	c := post.Change{At: now, Actor: actor, Type: "post.created", Post: p.ID, Series: p.Series}
+	if err := t.change(&c); err != nil {
+		return err
+	}
+	for i := range d.Deliveries {
+		if key := fingerprintKey(d, i); key != nil {
+			value := append(append(addTime(nil, now), p.ID[:]...), d.Deliveries[i].ID[:]...)
+			if err := t.put(bFingerprint, key, value); err != nil {
+				return err
+			}
+		}
+		if err := t.createDelivery(d.Deliveries[i], cause{now: now, actor: actor}); err != nil {
+			return err
+		}
+	}
+	for key := range mediaUses(p) {
+		if err := t.put(bMediaUse, []byte(key), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// createDelivery writes a new delivery; only what a person can write may be new.
+func (t *tx) createDelivery(d post.Delivery, c cause) error {
+	if t.get(bDelivery, d.ID[:]) != nil {
+		return fmt.Errorf("delivery %s exists: %w", d.ID, store.ErrStale)
+	}
+	switch d.State {
+	case post.Draft, post.InReview, post.Scheduled:
+	case post.Sending, post.Published, post.Partial, post.Failed, post.Unconfirmed, post.Missed, post.AwaitingPerson,
+		post.Canceled, post.Removed:
+		return fmt.Errorf("%w: a new delivery cannot be %s", post.ErrTransition, d.State)
+	}
+	if !d.State.Valid() || !d.Account.Kind.Valid() || len(d.Parts) == 0 {
+		return fmt.Errorf("%w: a new delivery needs a state, an account and a part", post.ErrTransition)
+	}
+	if _, err := t.lane(d.Account); err != nil {
+		return err
+	}
+	return t.save(nil, copyOf(&d), c)
+}
+
+// mediaUses gives the keys of the index of media: media, account, post.
+func mediaUses(p *post.Post) map[string]bool {
+	uses := map[string]bool{}
+	add := func(account post.AccountKey, media []post.Media) {
+		for _, m := range media {
+			uses[string(append(addAccount(pairKey(m.ID, ""), account), p.ID[:]...))] = true
+		}
+	}
+	for i := range p.Targets {
+		target := &p.Targets[i]
+		add(target.Account, target.Content.Media)
+		for _, r := range target.Content.Thread {
+			add(target.Account, r.Media)
+		}
+		// An option, such as a thumbnail, may name a media file as well.
+		if o := target.Content.Options; o != nil {
+			for _, name := range o.Names() {
+				if id, ok := o.String(name); ok && len(id) == 64 {
+					add(target.Account, []post.Media{{ID: id}})
+				}
+			}
+		}
+	}
+	return uses
+}
+
+// post reads the content of a post.
+func (t *tx) post(id post.ID) (*post.Post, error) {
+	p := &post.Post{}
+	err := t.getJSON(bContent, id[:], p)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("post %s: %w", id, err)
+	}
+	return p, err
+}

@@ -1,0 +1,326 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"crier/internal/post"
+	"crier/store"
+)
+
+// changeable reports whether nothing of the delivery is out or in flight and a person may still change it.
+func changeable(d *post.Delivery) bool { return d.State.Editable() && !d.Begun() }
+
+func whyKept(d *post.Delivery) string {
+	if d.Begun() && d.State.Editable() {
+		return "a part of it is out"
+	}
+	return "it is " + string(d.State)
+}
+
+// EditPost replaces a post's content and changes the deliveries that can still be changed.
+func (s *Store) EditPost(ctx context.Context, w store.Write, e store.Edit) (out store.Edited, err error) {
+	err = s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
+		out = store.Edited{}
+		c := cause{now: now, actor: w.Actor, verb: "delivery.edited"}
+		if err := t.edit(&e, c, &out); err != nil {
+			return nil, err
+		}
+		if err := t.settleLanes(now); err != nil {
+			return nil, err
+		}
+		out.View, err = t.postView(e.Post.ID)
+		return out, err
+	})
+	return out, err
+}
+
+func (t *tx) edit(e *store.Edit, c cause, out *store.Edited) error {
+	old, err := t.post(e.Post.ID)
+	if err != nil {
+		return err
+	}
+	deliveries, version, err := t.deliveriesOf(old)
+	if err != nil {
+		return err
+	}
+	if e.Version != 0 && e.Version != version {
+		return fmt.Errorf("post %s: %w", old.ID, store.ErrStale)
+	}
+	if len(e.Added) == 0 && !slices.ContainsFunc(deliveries, changeable) {
+		return fmt.Errorf("post %s: %w", old.ID, post.ErrTooLate)
+	}
+	next := e.Post
+	next.Targets = slices.Clone(e.Post.Targets)
+	next.Version = old.Version + 1
+	next.CreatedAt, next.Author, next.Kind, next.Owner = old.CreatedAt, old.Author, old.Kind, old.Owner
+	for i, d := range deliveries {
+		switch change, ok := e.Changes[d.ID]; {
+		case slices.Contains(e.Dropped, d.ID):
+			if !changeable(d) {
+				out.Kept = append(out.Kept, store.Kept{Delivery: d.ID, Why: whyKept(d)})
+				keepTarget(&next, &old.Targets[i])
+				continue
+			}
+			if err := t.drop(d, c, out); err != nil {
+				return err
+			}
+			next.Version += d.Version // so that the version of the whole never comes back to an earlier one
+		case !ok:
+			keepTarget(&next, &old.Targets[i])
+		case !changeable(d):
+			out.Kept = append(out.Kept, store.Kept{Delivery: d.ID, Why: whyKept(d)})
+			keepTarget(&next, &old.Targets[i])
+		default:
+			if err := t.reshape(d, change, c, out); err != nil {
+				return err
+			}
+		}
+	}
+	for _, d := range e.Added {
+		if err := t.createDelivery(d, cause{now: c.now, actor: c.actor}); err != nil {
+			return err
+		}
+		out.Changed = append(out.Changed, d.ID)
+	}
+	return t.replacePost(old, &next, c)
+}
+
+// keepTarget makes next say of a target what it said before: the words of what stays as it is do not change.
+func keepTarget(next *post.Post, target *post.Target) {
+	i := slices.IndexFunc(next.Targets, func(x post.Target) bool { return x.Delivery == target.Delivery })
+	if i < 0 {
+		next.Targets = append(next.Targets, *target)
+		return
+	}
+	next.Targets[i] = *target
+}
+
+func (t *tx) drop(d *post.Delivery, c cause, out *store.Edited) error {
+	after := copyOf(d)
+	if err := after.Cancel(); err != nil {
+		return err
+	}
+	out.Changed = append(out.Changed, d.ID)
+	return t.save(d, after, cause{now: c.now, actor: c.actor})
+}
+
+// reshape gives one delivery its new shape.
+func (t *tx) reshape(d *post.Delivery, e store.DeliveryEdit, c cause, out *store.Edited) error {
+	after := copyOf(d)
+	if e.When != nil {
+		if err := after.Reschedule(e.When.Due); err != nil {
+			return err
+		}
+		after.LocalDue, after.TimeZone = e.When.LocalDue, e.When.TimeZone
+	}
+	after.Digest, after.Destination, after.NeedsPrepare = e.Digest, e.Destination, e.NeedsPrepare
+	if !slices.EqualFunc(after.Parts, e.Roles, func(p post.Part, r post.Role) bool { return p.Role == r }) {
+		after.Parts = reparted(after.Parts, e.Roles)
+	}
+	normal(after)
+	if reflect.DeepEqual(d, after) {
+		return nil
+	}
+	if after.Digest != d.Digest {
+		if err := t.dropHandles(d.ID); err != nil {
+			return err
+		}
+	}
+	out.Changed = append(out.Changed, d.ID)
+	return t.save(d, after, c)
+}
+
+// reparted gives new parts for a delivery of which nothing is out. The first keeps what is known of its earlier
+// attempts, since a doubt about it does not end with an edit.
+func reparted(old []post.Part, roles []post.Role) []post.Part {
+	parts := make([]post.Part, 0, len(roles))
+	for _, r := range roles {
+		parts = append(parts, post.Part{Role: r, State: post.PartWaiting})
+	}
+	if len(parts) > 0 && len(old) > 0 {
+		parts[0] = old[0]
+		parts[0].Role, parts[0].Prepares = roles[0], 0
+	}
+	return parts
+}
+
+func (t *tx) dropHandles(id post.ID) error {
+	for _, k := range t.keys(bHandle, id[:], maxQueue) {
+		if err := t.del(bHandle, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replacePost writes the content of a post anew, with the index of its media.
+func (t *tx) replacePost(old, next *post.Post, c cause) error {
+	b, err := encodePost(next)
+	if err != nil {
+		return err
+	}
+	if err := t.put(bContent, next.ID[:], b); err != nil {
+		return err
+	}
+	was, is := mediaUses(old), mediaUses(next)
+	for key := range was {
+		if !is[key] {
+			if err := t.del(bMediaUse, []byte(key)); err != nil {
+				return err
+			}
+		}
+	}
+	for key := range is {
+		if !was[key] {
+			if err := t.put(bMediaUse, []byte(key), nil); err != nil {
+				return err
+			}
+		}
+	}
+	return t.change(&post.Change{At: c.now, Actor: c.actor, Type: "post.edited", Post: next.ID, Series: next.Series})
+}
+
+// CancelPost withdraws all that is not out.
+func (s *Store) CancelPost(ctx context.Context, w store.Write, id post.ID) (out store.Edited, err error) {
+	err = s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
+		out = store.Edited{}
+		p, err := t.post(id)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.cancelAll(p, cause{now: now, actor: w.Actor}, &out); err != nil {
+			return nil, err
+		}
+		if err := t.settleLanes(now); err != nil {
+			return nil, err
+		}
+		out.View, err = t.postView(id)
+		return out, err
+	})
+	return out, err
+}
+
+// cancelAll cancels every delivery of a post, as far as that still goes.
+func (t *tx) cancelAll(p *post.Post, c cause, out *store.Edited) error {
+	deliveries, _, err := t.deliveriesOf(p)
+	if err != nil {
+		return err
+	}
+	for _, d := range deliveries {
+		after := copyOf(d)
+		err := after.Cancel()
+		if errors.Is(err, post.ErrTooLate) {
+			out.Kept = append(out.Kept, store.Kept{Delivery: d.ID, Why: whyKept(d)})
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if reflect.DeepEqual(d, after) {
+			continue
+		}
+		why := c
+		if after.State == d.State {
+			why.verb = "delivery.cancel_requested"
+		}
+		out.Changed = append(out.Changed, d.ID)
+		if err := t.save(d, after, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SubmitPost turns a post's drafts into scheduled deliveries.
+func (s *Store) SubmitPost(ctx context.Context, w store.Write, id post.ID, due map[post.ID]store.When) (view store.PostView, err error) {
+	err = s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
+		old, err := t.post(id)
+		if err != nil {
+			return nil, err
+		}
+		deliveries, _, err := t.deliveriesOf(old)
+		if err != nil {
+			return nil, err
+		}
+		n := 0
+		for _, d := range deliveries {
+			at, ok := due[d.ID]
+			if !ok {
+				continue
+			}
+			after := copyOf(d)
+			if err := after.Submit(at.Due); err != nil {
+				return nil, err
+			}
+			after.LocalDue, after.TimeZone = at.LocalDue, at.TimeZone
+			if err := t.save(d, after, cause{now: now, actor: w.Actor}); err != nil {
+				return nil, err
+			}
+			n++
+		}
+		if n == 0 {
+			return nil, fmt.Errorf("%w: post %s has no such draft", post.ErrTransition, id)
+		}
+		next := *old
+		next.Draft = false
+		next.Version++
+		if err := t.replacePost(old, &next, cause{now: now, actor: w.Actor}); err != nil {
+			return nil, err
+		}
+		if err := t.settleLanes(now); err != nil {
+			return nil, err
+		}
+		view, err = t.postView(id)
+		return view, err
+	})
+	return view, err
+}
+
+// ChangeDelivery applies change to a delivery.
+func (s *Store) ChangeDelivery(ctx context.Context, w store.Write, id post.ID, version uint64, verb string, change func(*post.Delivery) error) (view store.DeliveryView, err error) {
+	err = s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
+		before, err := t.delivery(id)
+		if err != nil {
+			return nil, err
+		}
+		if version != 0 && version != before.Version {
+			return nil, fmt.Errorf("delivery %s: %w", id, store.ErrStale)
+		}
+		after := copyOf(before)
+		if err := change(after); err != nil {
+			return nil, err
+		}
+		if err := t.checkChange(before, after); err != nil {
+			return nil, err
+		}
+		normal(after)
+		if !reflect.DeepEqual(before, after) {
+			if err := t.save(before, after, cause{now: now, actor: w.Actor, verb: verb}); err != nil {
+				return nil, err
+			}
+			if err := t.settleLanes(now); err != nil {
+				return nil, err
+			}
+		}
+		view, err = t.fullView(id)
+		return view, err
+	})
+	return view, err
+}
+
+// checkChange refuses what no method of a delivery does.
+func (t *tx) checkChange(before, after *post.Delivery) error {
+	if after.ID != before.ID || after.Post != before.Post || after.Account != before.Account ||
+		after.Platform != before.Platform || after.Version != before.Version || !after.State.Valid() {
+		return fmt.Errorf("%w: what a delivery is cannot be changed", post.ErrTransition)
+	}
+	if after.State == post.Sending && before.State != post.Sending {
+		return fmt.Errorf("%w: only a turn begins a delivery", post.ErrTransition)
+	}
+	return t.checkReceipts(before, after)
+}

@@ -1,0 +1,245 @@
+package bolt
+
+import (
+	"slices"
+	"time"
+
+	"crier/internal/post"
+)
+
+// lane is what is remembered of one account's deliveries. What the turn asks of the account's configuration is copied
+// here, so that a turn reads one record for each lane.
+type lane struct {
+	key     post.AccountKey
+	known   bool // the account is configured
+	assist  bool
+	owner   string
+	app     string
+	minGap  time.Duration
+	maxLate time.Duration
+
+	inFlight post.ID
+	claimed  time.Time // when inFlight was claimed
+	lastSent time.Time
+	holds    []post.Hold
+	// doubts are the unconfirmed deliveries that may still keep the lane from going on.
+	doubts  []doubt
+	excused post.Spans
+	rev     uint64 // grows when holds change
+
+	// The entry in ready, when there is one.
+	ready   bool
+	readyMs int64
+	head    post.ID
+
+	stored []byte // as read; nil when there is no record
+	dirty  bool
+}
+
+type doubt struct {
+	id    post.ID
+	since time.Time
+}
+
+// Bits of a lane's flags.
+const (
+	flagKnown = 1 << iota
+	flagAssist
+	flagReady
+)
+
+func (l *lane) encode() []byte {
+	e := encoder{b: make([]byte, 0, 160)}
+	e.byte(laneVersion)
+	var flags byte
+	if l.known {
+		flags |= flagKnown
+	}
+	if l.assist {
+		flags |= flagAssist
+	}
+	if l.ready {
+		flags |= flagReady
+	}
+	e.byte(flags)
+	e.text(l.owner)
+	e.text(l.app)
+	e.int(int64(l.minGap))
+	e.int(int64(l.maxLate))
+	e.id(l.inFlight)
+	e.time(l.claimed)
+	e.time(l.lastSent)
+	e.uint(l.rev)
+	if l.ready {
+		e.int(l.readyMs)
+		e.id(l.head)
+	}
+	e.uint(uint64(len(l.holds)))
+	for _, h := range l.holds {
+		e.text(string(h.Reason))
+		e.time(h.Since)
+		e.time(h.Until)
+		e.text(h.Detail)
+		e.text(h.By)
+	}
+	e.uint(uint64(len(l.doubts)))
+	for _, d := range l.doubts {
+		e.id(d.id)
+		e.time(d.since)
+	}
+	e.uint(uint64(len(l.excused)))
+	for _, s := range l.excused {
+		e.time(s.From)
+		e.time(s.To)
+	}
+	return e.b
+}
+
+func decodeLane(key post.AccountKey, b []byte) (*lane, error) {
+	l := &lane{key: key}
+	if b == nil {
+		return l, nil
+	}
+	r := decoder{b: b}
+	if err := r.version(laneVersion); err != nil {
+		return nil, corrupt(bLaneState, accountKey(key), err)
+	}
+	flags := r.byte()
+	l.known, l.assist, l.ready = flags&flagKnown != 0, flags&flagAssist != 0, flags&flagReady != 0
+	l.owner = r.text()
+	l.app = r.text()
+	l.minGap = time.Duration(r.int())
+	l.maxLate = time.Duration(r.int())
+	l.inFlight = r.id()
+	l.claimed = r.time()
+	l.lastSent = r.time()
+	l.rev = r.uint()
+	if l.ready {
+		l.readyMs = r.int()
+		l.head = r.id()
+	}
+	for range r.count() {
+		l.holds = append(l.holds, post.Hold{
+			Reason: post.HoldReason(r.text()), Since: r.time(), Until: r.time(), Detail: r.text(), By: r.text(),
+		})
+	}
+	for range r.count() {
+		l.doubts = append(l.doubts, doubt{id: r.id(), since: r.time()})
+	}
+	for range r.count() {
+		l.excused = append(l.excused, post.Span{From: r.time(), To: r.time()})
+	}
+	if err := r.err(); err != nil {
+		return nil, corrupt(bLaneState, accountKey(key), err)
+	}
+	l.stored = b
+	return l, nil
+}
+
+// excuse accounts for the waiting up to now that the lane's deliveries are not blamed for: the flight under way, the
+// platform's own limits and unconfirmed deliveries. It may run any number of times.
+func (l *lane) excuse(now time.Time) {
+	if !l.inFlight.IsZero() {
+		l.span(l.claimed, now)
+	}
+	for _, h := range l.holds {
+		if h.Reason.FromPlatform() {
+			l.span(h.Since, earlier(now, h.Until))
+		}
+	}
+	for _, d := range l.doubts {
+		l.span(d.since, earlier(now, d.since.Add(post.DoubtBlocks)))
+	}
+}
+
+func (l *lane) span(from, to time.Time) {
+	if from.Before(to) {
+		l.excused = l.excused.Add(from, to)
+		l.dirty = true
+	}
+}
+
+// earlier gives the earlier of the two; a zero b is no limit.
+func earlier(a, b time.Time) time.Time {
+	if b.IsZero() || a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// tidy forgets what has ended at now.
+func (l *lane) tidy(now time.Time) {
+	n := len(l.holds) + len(l.doubts)
+	l.excuse(now)
+	l.holds = slices.DeleteFunc(l.holds, func(h post.Hold) bool { return h.Open(now) })
+	l.doubts = slices.DeleteFunc(l.doubts, func(d doubt) bool { return !now.Before(d.since.Add(post.DoubtBlocks)) })
+	if n != len(l.holds)+len(l.doubts) {
+		l.dirty = true
+	}
+}
+
+// setHold sets a hold, replacing one of the same reason.
+func (l *lane) setHold(h post.Hold, now time.Time) {
+	l.excuse(now)
+	h.Since, h.Until = post.Instant(h.Since), post.Instant(h.Until)
+	if h.Since.IsZero() {
+		h.Since = now
+	}
+	l.rev++
+	l.dirty = true
+	i := slices.IndexFunc(l.holds, func(x post.Hold) bool { return x.Reason == h.Reason })
+	if i < 0 {
+		l.holds = append(l.holds, h)
+		return
+	}
+	l.holds[i] = h
+}
+
+// quarantine pauses a lane whose head cannot be read, so that one damaged record stops one account and is seen.
+func (l *lane) quarantine(err error, now time.Time) {
+	l.setHold(post.Hold{Reason: post.HoldPaused, Since: now, Detail: err.Error()}, now)
+}
+
+// dropHold ends the hold of that reason and reports whether there was one.
+func (l *lane) dropHold(reason post.HoldReason, now time.Time) bool {
+	i := slices.IndexFunc(l.holds, func(x post.Hold) bool { return x.Reason == reason })
+	if i < 0 {
+		return false
+	}
+	l.excuse(now)
+	l.holds = slices.Delete(l.holds, i, i+1)
+	l.rev++
+	l.dirty = true
+	return true
+}
+
+// closed reports whether nothing of the lane may begin, whatever the hour.
+func (l *lane) closed() bool {
+	return !l.known || !l.inFlight.IsZero() ||
+		slices.ContainsFunc(l.holds, func(h post.Hold) bool { return h.Until.IsZero() })
+}
+
+// opens is when the head may begin: its own instant, the ends of holds, spacing and doubt. It uses nothing but what is
+// stored, so that it can be checked.
+func (l *lane) opens(head *post.Delivery) int64 {
+	at := millis(head.ReadyAt())
+	for _, h := range l.holds {
+		at = max(at, millis(h.Until))
+	}
+	if l.minGap > 0 && !l.lastSent.IsZero() && !head.Begun() {
+		at = max(at, millis(l.lastSent.Add(l.minGap)))
+	}
+	for _, d := range l.doubts {
+		at = max(at, millis(d.since.Add(post.DoubtBlocks)))
+	}
+	return at
+}
+
+// view gives the holds for a reader: those of a removed or unknown account included.
+func (l *lane) view() []post.Hold {
+	holds := slices.Clone(l.holds)
+	if !l.known && !slices.ContainsFunc(holds, func(h post.Hold) bool { return h.Reason == post.HoldRemoved }) {
+		holds = append(holds, post.Hold{Reason: post.HoldRemoved, Detail: "the account is not configured"})
+	}
+	return holds
+}

@@ -1,0 +1,177 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"crier/internal/post"
+	"crier/store"
+)
+
+func mediaTimeKey(m *store.Media) []byte { return append(addTime(nil, m.CreatedAt), m.ID...) }
+
+// PutMedia writes a stored file. A file that is there already keeps what is known of it and gains uploaders.
+func (s *Store) PutMedia(ctx context.Context, w store.Write, m store.Media) (out store.Media, err error) {
+	err = s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
+		out = m
+		out.UsedBy, out.CreatedAt = nil, post.Instant(m.CreatedAt)
+		if out.CreatedAt.IsZero() {
+			out.CreatedAt = now
+		}
+		var old store.Media
+		switch err := t.getJSON(bMedia, []byte(m.ID), &old); {
+		case errors.Is(err, store.ErrNotFound):
+		case err != nil:
+			return nil, err
+		default:
+			out.CreatedAt = old.CreatedAt
+			out.Uploaders = slices.Clone(old.Uploaders)
+			for _, u := range m.Uploaders {
+				if !slices.Contains(out.Uploaders, u) {
+					out.Uploaders = append(out.Uploaders, u)
+				}
+			}
+		}
+		if err := errors.Join(t.putJSON(bMedia, []byte(m.ID), out), t.put(bMediaTime, mediaTimeKey(&out), nil)); err != nil {
+			return nil, err
+		}
+		out.UsedBy = t.usedBy(m.ID)
+		return out, nil
+	})
+	return out, err
+}
+
+// usedBy lists the accounts whose posts use a file, by key.
+func (t *tx) usedBy(id string) []string {
+	var out []string
+	prefix := pairKey(id, "")
+	c := t.bucket(bMediaUse).Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); {
+		account, _, ok := cutAccount(k[len(prefix):])
+		if !ok {
+			k, _ = c.Next()
+			continue
+		}
+		out = append(out, account.String())
+		// On to the next account: 0x01 follows the zero that ends this one.
+		skip := addAccount(bytes.Clone(prefix), account)
+		skip[len(skip)-1] = 1
+		k, _ = c.Seek(skip)
+	}
+	return out
+}
+
+func (t *tx) media(id string) (store.Media, error) {
+	var m store.Media
+	if err := t.getJSON(bMedia, []byte(id), &m); err != nil {
+		return m, fmt.Errorf("media: %w", err)
+	}
+	m.UsedBy = t.usedBy(id)
+	return m, nil
+}
+
+// MediaByID gives one stored file.
+func (s *Store) MediaByID(ctx context.Context, id string) (m store.Media, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		m, err = t.media(id)
+		return err
+	})
+	return m, err
+}
+
+// ListMedia lists stored files, newest first.
+func (s *Store) ListMedia(ctx context.Context, visible func(store.Media) bool, limit int, cursor string) (items []store.Media, next string, err error) {
+	var before []byte
+	if cursor != "" {
+		if before, err = cursorBytes(cursor, 8+64); err != nil {
+			return nil, "", err
+		}
+	}
+	limit = pageSize(limit)
+	err = s.read(ctx, func(t *tx) error {
+		items, next = nil, ""
+		c := t.bucket(bMediaTime).Cursor()
+		k, _ := c.Last()
+		if before != nil {
+			if k, _ = c.Seek(before); k == nil {
+				k, _ = c.Last()
+			}
+			for k != nil && bytes.Compare(k, before) >= 0 {
+				k, _ = c.Prev()
+			}
+		}
+		for ; k != nil; k, _ = c.Prev() {
+			m, err := t.media(string(k[8:]))
+			if err != nil {
+				return err
+			}
+			if visible != nil && !visible(m) {
+				continue
+			}
+			if len(items) == limit {
+				next = cursorText(mediaTimeKey(&items[limit-1]))
+				return nil
+			}
+			items = append(items, m)
+		}
+		return nil
+	})
+	return items, next, err
+}
+
+// needsMedia reports whether a delivery may still have to send its media by itself or by an approval.
+func needsMedia(d *post.Delivery) bool {
+	switch d.State {
+	case post.Draft, post.InReview, post.Scheduled, post.Sending, post.Unconfirmed, post.AwaitingPerson:
+		return true
+	case post.Published, post.Partial, post.Failed, post.Missed, post.Canceled, post.Removed:
+		return false
+	}
+	return true
+}
+
+// DeleteMedia forgets a file that nothing unfinished and no recurring post uses.
+func (s *Store) DeleteMedia(ctx context.Context, w store.Write, id string) error {
+	return s.once(ctx, w, func(t *tx, _ time.Time) (any, error) {
+		m, err := t.media(id)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.checkUnused(id); err != nil {
+			return nil, err
+		}
+		return nil, errors.Join(t.del(bMedia, []byte(id)), t.del(bMediaTime, mediaTimeKey(&m)))
+	})
+}
+
+func (t *tx) checkUnused(id string) error {
+	err := t.scan(bMediaUse, pairKey(id, ""), func(k, _ []byte) (bool, error) {
+		p, err := t.post(idAt(k))
+		if err != nil {
+			return false, err
+		}
+		deliveries, _, err := t.deliveriesOf(p)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(deliveries, needsMedia) {
+			return false, fmt.Errorf("media: %w: post %s", store.ErrInUse, p.ID)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	return t.eachSeries(func(x *store.Series) error {
+		for _, raw := range x.Posts {
+			if !x.Deleted && bytes.Contains(raw, []byte(id)) {
+				return fmt.Errorf("media: %w: recurring post %s", store.ErrInUse, x.ID)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,270 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"crier/internal/post"
+	"crier/store"
+)
+
+// maxSteps bounds what one turn looks at, so that a long backlog cannot hold the writer.
+const maxSteps = 2000
+
+// prepareMargin is how long prepared work must still hold when its delivery is claimed.
+const prepareMargin = time.Minute
+
+// Turn settles what came back, moves late heads to missed and claims what is ready, in one transaction.
+func (s *Store) Turn(ctx context.Context, turn store.Turn) (store.Turned, error) {
+	turn.Now = post.Instant(turn.Now)
+	var out store.Turned
+	err := s.write(ctx, turn.Now, func(t *tx) error {
+		out = store.Turned{Refused: map[int]error{}}
+		woken := t.wake
+		for i := range turn.Results {
+			if err := t.settle(&turn.Results[i], turn.Now, &out); err != nil {
+				if t.refusal(err) {
+					out.Refused[i] = err
+					continue
+				}
+				return err
+			}
+		}
+		if err := t.settleLanes(turn.Now); err != nil {
+			return err
+		}
+		steps := maxSteps
+		for _, kind := range post.Kinds() {
+			if turn.Room[kind] <= 0 {
+				continue
+			}
+			if err := t.claimKind(&turn, kind, &steps, &out); err != nil {
+				return err
+			}
+		}
+		if err := t.settleLanes(turn.Now); err != nil {
+			return err
+		}
+		t.wake = woken // the answer says what comes next
+		next, err := t.next(turn.Now)
+		out.Next = next
+		return err
+	})
+	if err != nil {
+		return store.Turned{}, err
+	}
+	return out, nil
+}
+
+// unsafeError marks an error that came after a write, so that it fails the operation and not one result alone.
+type unsafeError struct{ err error }
+
+func (e *unsafeError) Error() string { return e.err.Error() }
+func (e *unsafeError) Unwrap() error { return e.err }
+
+func (*tx) refusal(err error) bool {
+	_, written := err.(*unsafeError) //nolint:errorlint // it is never wrapped
+	return !written
+}
+
+// settle applies one result. An error before the first write is the result's own.
+func (t *tx) settle(r *store.Result, now time.Time, out *store.Turned) error {
+	before, err := t.delivery(r.Delivery)
+	if err != nil {
+		return err
+	}
+	if _, err := t.lane(before.Account); err != nil {
+		return err
+	}
+	after := copyOf(before)
+	alert, err := after.Settle(r.Settled, now)
+	if err != nil {
+		return fmt.Errorf("delivery %s: %w", r.Delivery, err)
+	}
+	if err := t.checkReceipts(before, after); err != nil {
+		return fmt.Errorf("delivery %s: %w", r.Delivery, err)
+	}
+	if err := t.applySettled(before, after, r, now); err != nil {
+		return &unsafeError{err}
+	}
+	if alert {
+		out.Alerts = append(out.Alerts, r.Delivery)
+	}
+	return nil
+}
+
+func (t *tx) applySettled(before, after *post.Delivery, r *store.Result, now time.Time) error {
+	repeated := r.Settled.Receipt != nil && before.Parts[r.Settled.Part].Receipt != nil
+	if !repeated {
+		if err := t.save(before, after, cause{now: now, actor: crier}); err != nil {
+			return err
+		}
+	}
+	if err := t.appendAttempts(r.Delivery, r.Attempts); err != nil {
+		return err
+	}
+	for _, h := range r.Holds {
+		if err := t.hold(h, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) appendAttempts(id post.ID, attempts []post.Attempt) error {
+	if len(attempts) == 0 {
+		return nil
+	}
+	n := t.lastAttempt(id)
+	for i := range attempts {
+		n++
+		if err := t.put(bAttempt, idSeqKey(id, n), encodeAttempt(&attempts[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastAttempt is the number of the last attempt of a delivery, 0 when there is none.
+func (t *tx) lastAttempt(id post.ID) uint64 {
+	c := t.bucket(bAttempt).Cursor()
+	k, _ := c.Seek(idSeqKey(id, ^uint64(0)))
+	if k == nil {
+		k, _ = c.Last()
+	} else {
+		k, _ = c.Prev()
+	}
+	if k == nil || !bytes.HasPrefix(k, id[:]) {
+		return 0
+	}
+	return readSeq(k[16:])
+}
+
+// claimKind walks the open lanes of one kind in order of the instants at which they opened.
+func (t *tx) claimKind(turn *store.Turn, kind post.Kind, steps *int, out *store.Turned) error {
+	stops, err := t.stopList()
+	if err != nil {
+		return err
+	}
+	if stoppedAll(stops, kind, turn.Now) {
+		return nil
+	}
+	room := turn.Room[kind]
+	entries, err := t.readyLanes(turn, kind, stops, *steps)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if room == 0 || *steps <= 0 {
+			return nil
+		}
+		claimed, err := t.claimLane(turn, e, steps, out)
+		if err != nil {
+			return err
+		}
+		if claimed {
+			room--
+		}
+	}
+	return nil
+}
+
+// stoppedAll reports whether a stop of everything, or of the whole kind, holds.
+func stoppedAll(stops []store.Stop, kind post.Kind, now time.Time) bool {
+	for _, s := range stops {
+		if s.Brand == "" && s.Matches(post.Account{Kind: kind}, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// readyLanes lists at most limit lanes that are open at now, stopped brands and full platforms left out.
+func (t *tx) readyLanes(turn *store.Turn, kind post.Kind, stops []store.Stop, limit int) ([]readyEntry, error) {
+	var out []readyEntry
+	now := millis(turn.Now)
+	err := t.scan(bReady, kindPrefix(kind), func(k, v []byte) (bool, error) {
+		e, err := readReady(k, v)
+		if err != nil {
+			return false, err
+		}
+		if e.ms > now || len(out) == limit {
+			return false, nil
+		}
+		if !turn.Full[e.platform] && !stoppedBy(stops, kind, e.owner, turn.Now) {
+			out = append(out, e)
+		}
+		return len(out) < turn.Room[kind]+maxExtra, nil
+	})
+	return out, err
+}
+
+// maxExtra is how many lanes beyond the room a turn looks at, for those whose head turns out to be late, unprepared or
+// a person's.
+const maxExtra = 256
+
+// claimLane begins the head of one lane, after those that are late, or reports false. The lane is left for settleLanes.
+func (t *tx) claimLane(turn *store.Turn, e readyEntry, steps *int, out *store.Turned) (bool, error) {
+	l, err := t.lane(e.key)
+	if err != nil {
+		return false, err
+	}
+	l.tidy(turn.Now)
+	for *steps > 0 {
+		*steps--
+		head, err := t.laneHead(e.key)
+		if errors.Is(err, store.ErrCorrupt) {
+			l.quarantine(err, turn.Now)
+			return false, nil
+		}
+		if err != nil || head == nil {
+			return false, err
+		}
+		if head.State != post.Scheduled || l.closed() || waits(head) || l.opens(head) > millis(turn.Now) {
+			return false, nil
+		}
+		after := copyOf(head)
+		switch {
+		case !head.Begun() && head.Late(turn.Now, l.excused) > l.maxLate:
+			if err := after.Miss("too_late", "its time had passed by more than the account allows"); err != nil {
+				return false, err
+			}
+			out.Missed++
+		case l.assist:
+			if err := after.HandOver(); err != nil {
+				return false, err
+			}
+		case !head.Ready(turn.Now.Add(prepareMargin)):
+			after.Prepared, after.PreparedUntil = "", time.Time{}
+		default:
+			return true, t.begin(turn, l, head, after, out)
+		}
+		if err := t.save(head, after, cause{now: turn.Now, actor: crier}); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// begin claims a head: the delivery is sending and its intent is written.
+func (t *tx) begin(turn *store.Turn, l *lane, head, after *post.Delivery, out *store.Turned) error {
+	if err := after.Begin(turn.Now); err != nil {
+		return err
+	}
+	if err := t.save(head, after, cause{now: turn.Now, actor: crier}); err != nil {
+		return err
+	}
+	i := intent{
+		owner: turn.Owner, lease: post.Instant(turn.Now.Add(turn.Lease)), fence: after.Fence, part: after.NextPart(),
+		digest: after.Digest, started: turn.Now,
+	}
+	if err := t.put(bIntent, after.ID[:], encodeIntent(i)); err != nil {
+		return err
+	}
+	l.inFlight, l.claimed, l.dirty = after.ID, turn.Now, true
+	out.Claims = append(out.Claims, store.Work{Delivery: *after, Part: i.part, Lease: i.lease})
+	return nil
+}

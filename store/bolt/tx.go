@@ -1,0 +1,332 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+
+	"crier/internal/post"
+	"crier/store"
+)
+
+type bucketID int
+
+// The buckets; engine guide and docs describe what each holds. All but delivery, content and the small tables of
+// accounts, series and media are indexes.
+const (
+	bMeta        bucketID = iota // schema, epoch, sequence and counters
+	bDelivery                    // id → record
+	bContent                     // post id → JSON
+	bLane                        // account, due, id: waiting deliveries alone
+	bLaneState                   // account → lane
+	bReady                       // kind, instant, account → head, platform, brand
+	bCal                         // account, due, id
+	bCal0                        // kind, due, id
+	bStatus                      // state, due, id: the rarer states
+	bIntent                      // id → intent
+	bDoubt                       // next look, id
+	bPrep                        // due, id: scheduled and not prepared
+	bReceipt                     // platform, remote id → delivery, part
+	bOcc                         // series, key → post id, zero for one that was left out
+	bOpenOcc                     // series, delivery: occurrences that have not begun
+	bIdem                        // client, key → expiry, digest, answer
+	bIdemExpiry                  // expiry, client, key
+	bExternal                    // external id, kind, owner → post id
+	bFingerprint                 // account, digest → instant, post, delivery
+	bOutbox                      // sequence → change
+	bHistory                     // post, sequence
+	bAttempt                     // delivery, n → attempt
+	bHandle                      // delivery, part, name → JSON
+	bSeries                      // id → JSON
+	bAccount                     // account → JSON
+	bName                        // handle → account
+	bIdentity                    // platform, remote id → account
+	bApp                         // app, account
+	bToken                       // account → seed, sealed
+	bKey                         // id → JSON
+	bMedia                       // id → JSON
+	bMediaTime                   // created, id
+	bMediaUse                    // media, account, post
+	bStop                        // scope → JSON
+	bucketCount
+)
+
+// bucketNames are the names on disk.
+var bucketNames = [bucketCount]string{
+	"meta", "delivery", "content", "lane", "lanestate", "ready", "cal", "cal0", "status", "intent", "doubt", "prep",
+	"receipt", "occ", "openocc", "idem", "idemexpiry", "external", "fingerprint", "outbox", "history", "attempt",
+	"handle", "series", "account", "name", "identity", "app", "token", "key", "media", "mediatime", "mediause", "stop",
+}
+
+// rising reports whether the bucket's keys mostly rise, so that its pages can be filled.
+func (b bucketID) rising() bool { return b == bContent || b == bOutbox || b == bMediaTime }
+
+const risingFill = 0.95
+
+// tx is a transaction with what one batch of operations shares.
+type tx struct {
+	b       *bbolt.Tx
+	buckets [bucketCount]*bbolt.Bucket
+	writes  int  // since the batch began
+	wake    bool // something may have become due earlier
+	meta    *meta
+	lanes   map[post.AccountKey]*lane // touched by the running operation
+	stops   []store.Stop
+	stopped bool // stops are read
+}
+
+func newTx(b *bbolt.Tx) *tx { return &tx{b: b, lanes: map[post.AccountKey]*lane{}} }
+
+func (t *tx) bucket(id bucketID) *bbolt.Bucket {
+	if t.buckets[id] == nil {
+		b := t.b.Bucket([]byte(bucketNames[id]))
+		if b != nil && id.rising() {
+			b.FillPercent = risingFill
+		}
+		t.buckets[id] = b
+	}
+	return t.buckets[id]
+}
+
+func (t *tx) get(id bucketID, key []byte) []byte { return t.bucket(id).Get(key) }
+
+func (t *tx) put(id bucketID, key, value []byte) error {
+	t.writes++
+	if err := t.bucket(id).Put(key, value); err != nil {
+		return fmt.Errorf("write %s: %w", bucketNames[id], err)
+	}
+	return nil
+}
+
+func (t *tx) del(id bucketID, key []byte) error {
+	t.writes++
+	if err := t.bucket(id).Delete(key); err != nil {
+		return fmt.Errorf("delete from %s: %w", bucketNames[id], err)
+	}
+	return nil
+}
+
+func (t *tx) putJSON(id bucketID, key []byte, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", bucketNames[id], err)
+	}
+	return t.put(id, key, b)
+}
+
+// getJSON reads a record into v; ErrNotFound when there is none.
+func (t *tx) getJSON(id bucketID, key []byte, v any) error {
+	b := t.get(id, key)
+	if b == nil {
+		return store.ErrNotFound
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return corrupt(id, key, err)
+	}
+	return nil
+}
+
+// scan calls f for each key of the bucket with the prefix, in order, until f reports false. f must not write to the
+// bucket.
+func (t *tx) scan(id bucketID, prefix []byte, f func(k, v []byte) (bool, error)) error {
+	c := t.bucket(id).Cursor()
+	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		more, err := f(k, v)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// keys collects at most limit keys with the prefix, copied, so that they can be deleted.
+func (t *tx) keys(id bucketID, prefix []byte, limit int) [][]byte {
+	var out [][]byte
+	c := t.bucket(id).Cursor()
+	for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix) && len(out) < limit; k, _ = c.Next() {
+		out = append(out, bytes.Clone(k))
+	}
+	return out
+}
+
+// delivery reads one delivery; ErrNotFound when there is none.
+func (t *tx) delivery(id post.ID) (*post.Delivery, error) {
+	b := t.get(bDelivery, id[:])
+	if b == nil {
+		return nil, fmt.Errorf("delivery %s: %w", id, store.ErrNotFound)
+	}
+	return decodeDelivery(id, b)
+}
+
+// copyOf gives a copy that shares nothing which a transition changes.
+func copyOf(d *post.Delivery) *post.Delivery {
+	c := *d
+	c.Parts = append([]post.Part(nil), d.Parts...)
+	if d.Doubt != nil {
+		x := *d.Doubt
+		c.Doubt = &x
+	}
+	return &c
+}
+
+// lane gives the lane of an account for change; settleLanes writes it back.
+func (t *tx) lane(key post.AccountKey) (*lane, error) {
+	if l, ok := t.lanes[key]; ok {
+		return l, nil
+	}
+	l, err := decodeLane(key, t.get(bLaneState, accountKey(key)))
+	if err != nil {
+		return nil, err
+	}
+	t.lanes[key] = l
+	return l, nil
+}
+
+// headKey is the key of the first waiting delivery of an account in the lane index; nil when there is none.
+func (t *tx) headKey(key post.AccountKey) []byte {
+	prefix := accountKey(key)
+	k, _ := t.bucket(bLane).Cursor().Seek(prefix)
+	if !bytes.HasPrefix(k, prefix) {
+		return nil
+	}
+	return k
+}
+
+// laneHead is the first waiting delivery of an account; nil when there is none.
+func (t *tx) laneHead(key post.AccountKey) (*post.Delivery, error) {
+	k := t.headKey(key)
+	if k == nil {
+		return nil, nil //nolint:nilnil // an empty lane has no head
+	}
+	d, err := t.delivery(idAt(k))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, corrupt(bLane, k, errors.New("it names no delivery"))
+	}
+	return d, err
+}
+
+// waits reports whether the delivery may begin once its instant has come, as far as preparing goes. Whether prepared
+// work has expired is asked when the lane's turn has come.
+func waits(d *post.Delivery) bool { return d.NeedsPrepare && d.Prepared != d.Digest }
+
+// settleLanes brings the ready index up to date with the lanes that the operation touched.
+func (t *tx) settleLanes(now time.Time) error {
+	for key, l := range t.lanes {
+		if err := t.settleLane(l, now); err != nil {
+			return err
+		}
+		delete(t.lanes, key)
+	}
+	return nil
+}
+
+func (t *tx) settleLane(l *lane, now time.Time) error {
+	l.tidy(now)
+	ready, at, id := false, int64(0), post.ID{}
+	var platform post.Platform
+	if !l.closed() {
+		head, err := t.laneHead(l.key)
+		switch {
+		case errors.Is(err, store.ErrCorrupt):
+			l.quarantine(err, now)
+		case err != nil:
+			return err
+		case head != nil && head.State == post.Scheduled && !waits(head):
+			ready, at, id, platform = true, l.opens(head), head.ID, head.Platform
+		}
+	}
+	if len(l.doubts) == 0 && len(l.excused) > 0 && t.headKey(l.key) == nil {
+		l.excused, l.dirty = nil, true // nobody is left to be excused
+	}
+	if ready != l.ready || at != l.readyMs || id != l.head {
+		if l.ready && (!ready || at != l.readyMs) {
+			if err := t.del(bReady, readyKey(l.readyMs, l.key)); err != nil {
+				return err
+			}
+		}
+		if ready {
+			if err := t.put(bReady, readyKey(at, l.key), readyValue(id, platform, l)); err != nil {
+				return err
+			}
+			t.wake = true
+		}
+		l.ready, l.readyMs, l.head, l.dirty = ready, at, id, true
+	}
+	if !l.dirty {
+		return nil
+	}
+	b := l.encode()
+	if bytes.Equal(b, l.stored) {
+		return nil
+	}
+	return t.put(bLaneState, accountKey(l.key), b)
+}
+
+// readyValue is the head with what a turn asks before it reads anything else: platform and brand.
+func readyValue(head post.ID, p post.Platform, l *lane) []byte {
+	e := encoder{b: make([]byte, 0, 48)}
+	e.id(head)
+	e.text(string(p))
+	e.text(l.owner)
+	return e.b
+}
+
+type readyEntry struct {
+	ms       int64
+	key      post.AccountKey
+	head     post.ID
+	platform post.Platform
+	owner    string
+}
+
+func readReady(k, v []byte) (readyEntry, error) {
+	i := bytes.IndexByte(k, '|')
+	if i < 0 || len(k) < i+9 {
+		return readyEntry{}, corrupt(bReady, k, errShort)
+	}
+	e := readyEntry{ms: keyMillis(k[i+1:])}
+	var ok bool
+	if e.key, _, ok = cutAccount(k[i+9:]); !ok {
+		return readyEntry{}, corrupt(bReady, k, errShort)
+	}
+	r := decoder{b: v}
+	e.head = r.id()
+	e.platform = platformOf(r.take(r.uint()))
+	e.owner = r.text()
+	if err := r.err(); err != nil {
+		return readyEntry{}, corrupt(bReady, k, err)
+	}
+	return e, nil
+}
+
+// stopList reads the stops.
+func (t *tx) stopList() ([]store.Stop, error) {
+	if t.stopped {
+		return t.stops, nil
+	}
+	t.stops = nil
+	err := t.scan(bStop, nil, func(k, v []byte) (bool, error) {
+		var s store.Stop
+		if err := json.Unmarshal(v, &s); err != nil {
+			return false, corrupt(bStop, k, err)
+		}
+		t.stops = append(t.stops, s)
+		return true, nil
+	})
+	t.stopped = err == nil
+	return t.stops, err
+}
+
+// stoppedBy reports whether one of the stops stops the lane.
+func stoppedBy(stops []store.Stop, kind post.Kind, owner string, now time.Time) bool {
+	for _, s := range stops {
+		if s.Matches(post.Account{Kind: kind, Owner: owner}, now) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,163 @@
+package reddit
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"crier/adapters"
+	"crier/internal/post"
+)
+
+const (
+	// slack is how much earlier than the attempt a post may be dated, once the clocks are compared.
+	slack = 2 * time.Minute
+	// maxPages bounds one look: Reddit's listings hold 1,000 things.
+	maxPages = 11
+)
+
+// thing is a post or a comment as listings show it.
+type thing struct {
+	Name      string   `json:"name"`
+	Subreddit string   `json:"subreddit"`
+	Title     string   `json:"title"`
+	Selftext  string   `json:"selftext"`
+	URL       string   `json:"url"`
+	IsSelf    bool     `json:"is_self"`
+	Body      string   `json:"body"`
+	Parent    string   `json:"parent_id"`
+	Permalink string   `json:"permalink"`
+	Created   *float64 `json:"created_utc"`
+}
+
+func (t thing) at() time.Time { return time.Unix(int64(*t.Created), 0).UTC() }
+
+// Find implements [adapters.Adapter]. It reads the account's own listing, newest first, back past since: posts by
+// subreddit, title and body or address, the first comment by the post that it answers and its text.
+func (a *adapter) Find(ctx context.Context, r adapters.Request, since time.Time) (adapters.Look, error) {
+	listing, same := "submitted", samePost(r)
+	switch r.Role {
+	case post.RolePost:
+	case post.RoleComment:
+		listing, same = "comments", sameComment(r)
+	case post.RoleReply, post.RoleFollowUp:
+		return adapters.Look{}, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Refused, Message: "Reddit has no such part of a post"}
+	}
+	listed, err := a.listed(ctx, listing, since)
+	if err != nil {
+		return adapters.Look{}, err
+	}
+	matches := slices.DeleteFunc(listed, func(t thing) bool {
+		return !same(t) || r.Taken != nil && r.Taken(t.Name)
+	})
+	switch len(matches) {
+	case 0:
+		return adapters.Look{Detail: "the account's listing does not show it"}, nil
+	case 1:
+		t := matches[0]
+		return adapters.Look{
+			Sight: adapters.Found, Detail: "the account's listing shows it",
+			Receipt: post.Receipt{RemoteID: t.Name, URL: permalink(t.Permalink), At: post.Instant(t.at())},
+		}, nil
+	}
+	return adapters.Look{Sight: adapters.Ambiguous, Detail: "the account's listing shows " + strconv.Itoa(len(matches)) + " like it"}, nil
+}
+
+func samePost(r adapters.Request) func(thing) bool {
+	title, text, link := comparison(r.Content.Title), comparison(r.Content.Text), strings.TrimRight(r.Content.Link, "/")
+	return func(t thing) bool {
+		if !isFullID("t3_", t.Name) || !strings.EqualFold(t.Subreddit, r.Destination) || comparison(t.Title) != title {
+			return false
+		}
+		if link != "" {
+			return !t.IsSelf && strings.TrimRight(t.URL, "/") == link
+		}
+		return t.IsSelf && comparison(t.Selftext) == text
+	}
+}
+
+func sameComment(r adapters.Request) func(thing) bool {
+	text := comparison(r.Content.FirstComment)
+	return func(t thing) bool {
+		return isFullID("t1_", t.Name) && t.Parent == r.Root.RemoteID && comparison(t.Body) == text
+	}
+}
+
+// comparison is what two texts must have in common: blanks and the form of code points do not count.
+func comparison(s string) string { return strings.Join(strings.Fields(norm.NFC.String(s)), " ") }
+
+// listed reads one of the account's own listings back past since.
+func (a *adapter) listed(ctx context.Context, name string, since time.Time) ([]thing, error) {
+	query := url.Values{"sort": {"new"}, "limit": {"100"}}
+	var out []thing
+	for range maxPages {
+		c, err := a.get(ctx, "user/"+url.PathEscape(a.env.Account.Identity)+"/"+name, query)
+		if err != nil {
+			return nil, err
+		}
+		page, after, ok := parseListing(c.Body)
+		if !ok {
+			return nil, unreadable(c, "a listing")
+		}
+		from := a.from(since, c)
+		past := false
+		for _, t := range page {
+			past = t.at().Before(from)
+			if !past {
+				out = append(out, t)
+			}
+		}
+		// The last of the page decides: what a user has pinned comes first, however old.
+		if after == "" || past {
+			return out, nil
+		}
+		query.Set("after", after)
+	}
+	return nil, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Protocol, Message: "Reddit lists no further back than this"}
+}
+
+// from is the earliest time by Reddit's clock that an act of an attempt since then may have; c is an answer of
+// Reddit, whose Date says how its clock differs from ours.
+func (a *adapter) from(since time.Time, c adapters.Call) time.Time {
+	from := since.Add(-slack)
+	if date, err := http.ParseTime(c.Header.Get("Date")); err == nil {
+		if ahead := date.Sub(a.env.Now()); ahead > 2*time.Second || ahead < -2*time.Second {
+			from = from.Add(ahead)
+		}
+	}
+	return from
+}
+
+// parseListing reads a listing. go-reddit's own types take an answer without one for an empty one.
+func parseListing(body []byte) (page []thing, after string, ok bool) {
+	var in struct {
+		Kind string `json:"kind"`
+		Data *struct {
+			After    *string `json:"after"`
+			Children *[]struct {
+				Data thing `json:"data"`
+			} `json:"children"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(body, &in) != nil || in.Kind != "Listing" || in.Data == nil || in.Data.Children == nil {
+		return nil, "", false
+	}
+	for _, child := range *in.Data.Children {
+		t := child.Data
+		if t.Name == "" || t.Created == nil || !(*t.Created >= 0 && *t.Created < 1<<40) {
+			return nil, "", false
+		}
+		page = append(page, t)
+	}
+	if in.Data.After != nil {
+		after = *in.Data.After
+	}
+	return page, after, true
+}

@@ -1,0 +1,65 @@
+package youtube
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"crier/adapters"
+	"crier/internal/secret"
+)
+
+// settings is what the configuration says under platforms.youtube. Every address has the real one as its default.
+type settings struct {
+	APIURL       string        `yaml:"api_url"`
+	TokenURL     string        `yaml:"token_url"`
+	ClientID     string        `yaml:"client_id"`
+	ClientSecret secret.Source `yaml:"client_secret"`
+}
+
+const (
+	defaultAPI   = "https://youtube.googleapis.com"
+	defaultToken = "https://oauth2.googleapis.com/token"
+)
+
+// decodeSettings reads the platform's settings and the secret they name. Errors name the field, never its value.
+func decodeSettings(env adapters.Env) (settings, secret.Text, error) {
+	s := settings{APIURL: defaultAPI, TokenURL: defaultToken}
+	if err := env.Settings(&s); err != nil {
+		return settings{}, secret.Text{}, fmt.Errorf("youtube settings: %w", err)
+	}
+	if err := env.Extra(&struct{}{}); err != nil {
+		return settings{}, secret.Text{}, fmt.Errorf("youtube account: %w", err)
+	}
+	if _, ok := address(s.APIURL); !ok {
+		return settings{}, secret.Text{}, errors.New("youtube settings: api_url: want an address such as " + defaultAPI)
+	}
+	s.APIURL = strings.TrimRight(s.APIURL, "/")
+	if _, ok := address(s.TokenURL); !ok {
+		return settings{}, secret.Text{}, errors.New("youtube settings: token_url: want an address such as " + defaultToken)
+	}
+	if s.ClientID == "" {
+		return settings{}, secret.Text{}, errors.New("youtube settings: client_id is missing")
+	}
+	if env.Account.Identity == "" {
+		return settings{}, secret.Text{}, errors.New("youtube account: identity: want the id of the channel")
+	}
+	clientSecret, err := env.Secret(s.ClientSecret)
+	if err != nil {
+		return settings{}, secret.Text{}, fmt.Errorf("youtube settings: client_secret: %w", err)
+	}
+	if clientSecret.IsZero() {
+		return settings{}, secret.Text{}, errors.New("youtube settings: client_secret is missing")
+	}
+	return s, clientSecret, nil
+}
+
+// address reads an absolute web address without user, query and fragment.
+func address(s string) (*url.URL, bool) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, false
+	}
+	return u, true
+}

@@ -153,8 +153,8 @@ func (t *Recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 				closeBody(r)
 				return nil, fail(stopped(err))
 			}
-			// Dialling may take seconds. net/http buffers the headers until the body is read, so that a body
-			// which asks again lets nothing out that the gate would not.
+			// Dialling may take seconds, so the body asks again at its first read. net/http has flushed the
+			// headers by then, but of the content nothing leaves, and a POST without its body is not carried out.
 			if out.Body != nil && out.Body != http.NoBody {
 				out.Body = &gatedBody{ReadCloser: out.Body, gate: gate, stopped: stopped}
 			}
@@ -207,7 +207,7 @@ func closeBody(r *http.Request) {
 	}
 }
 
-// gatedBody asks the gate at the first read, which net/http makes right before the first byte goes out.
+// gatedBody asks the gate at the first read, which net/http makes right before the first byte of the content goes out.
 type gatedBody struct {
 	io.ReadCloser
 	gate    func() error

@@ -280,7 +280,7 @@ func (r *Rig) flown(f *adapters.Flight) {
 			commits++
 		}
 		r.mu.Lock()
-		r.said = append(r.said, c.Method+" "+c.Path, string(c.Body))
+		r.said = append(r.said, c.Method+" "+c.Path)
 		r.mu.Unlock()
 	}
 	if commits > 1 {

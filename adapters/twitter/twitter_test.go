@@ -99,7 +99,9 @@ func suite(api string) adaptertest.Suite {
 					Text: "One", Thread: []post.Reply{{Text: "Two"}, {Text: "Three", Media: one}}, FirstComment: "More at https://acme.example/2",
 				},
 				Acts: []adaptertest.Act{
-					{Kind: "post", Text: "One"}, {Kind: "reply", Text: "Two", Parent: 1}, {Kind: "reply", Text: "Three", Parent: 2, Media: oneSums},
+					{Kind: "post", Text: "One"},
+					{Kind: "reply", Text: "Two", Parent: 1},
+					{Kind: "reply", Text: "Three", Parent: 2, Media: oneSums},
 					{Kind: "reply", Text: "More at https://acme.example/2", Parent: 1},
 				},
 			},

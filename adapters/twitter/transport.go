@@ -110,7 +110,8 @@ func (a *adapter) legacyClient(ctx context.Context) (*http.Client, error) {
 	return adapters.Client(roundTripper(func(r *http.Request) (*http.Response, error) {
 		r = r.Clone(ctx)
 		r.URL.Scheme, r.URL.Host, r.Host = a.config.legacy.Scheme, a.config.legacy.Host, ""
-		r.URL.Path = strings.TrimRight(a.config.legacy.Path, "/") + r.URL.Path
+		// go-twitter's paths begin with the version, which the configured address may end with.
+		r.URL.Path = strings.TrimSuffix(a.config.legacy.Path, "/1.1") + r.URL.Path
 		return signer.RoundTrip(r)
 	})), nil
 }

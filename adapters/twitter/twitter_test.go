@@ -66,7 +66,7 @@ func suite(api string) adaptertest.Suite {
 	s := adaptertest.Suite{
 		Driver: twitter.Driver(),
 		Settings: func(base string) string {
-			return fmt.Sprintf("api_url: %[1]s/x\nupload_url: %[1]s/x\nlegacy_api_url: %[1]s/x\nconsumer_key: %[2]s\nconsumer_secret: %[3]s\n",
+			return fmt.Sprintf("api_url: %[1]s/x\nupload_url: %[1]s/x\nlegacy_api_url: %[1]s/x/1.1\nconsumer_key: %[2]s\nconsumer_secret: %[3]s\n",
 				base, consumerKey, consumerSecret)
 		},
 		Secrets: []string{consumerKey, consumerSecret},

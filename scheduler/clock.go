@@ -20,6 +20,7 @@ const (
 // suspicion is a jump of the wall clock that nobody has confirmed yet.
 type suspicion struct {
 	since time.Duration // on the boot clock
+	wall  time.Time     // when it was noticed, by the clock after the jump
 	by    time.Duration
 }
 
@@ -53,7 +54,7 @@ func (c *Clock) Beat(ctx context.Context) time.Duration {
 	if step.Abs() <= clockJump {
 		step = 0
 	} else {
-		s.suspect.Store(&suspicion{since: boot, by: step})
+		s.suspect.Store(&suspicion{since: boot, wall: wall, by: step})
 		s.cfg.Log.WarnContext(ctx, "the wall clock has jumped: nothing is sent until a platform agrees or a minute has passed", "by", step)
 	}
 	if j := s.suspect.Load(); j != nil && boot-j.since >= clockDistrust {
@@ -64,13 +65,12 @@ func (c *Clock) Beat(ctx context.Context) time.Duration {
 }
 
 // suspended reports whether claims wait for the clock to be trusted again.
-func (s *Scheduler) suspended(ctx context.Context) bool {
+func (s *Scheduler) suspended() bool {
 	j := s.suspect.Load()
 	if j == nil {
 		return false
 	}
 	s.halt("the wall clock has jumped by " + j.by.String())
-	_ = ctx
 	return true
 }
 
@@ -81,8 +81,11 @@ func (s *Scheduler) trustClock(f *adapters.Flight) {
 		return
 	}
 	for _, c := range f.Calls() {
+		if c.Ended.Before(j.wall) {
+			continue // read off the clock before the jump
+		}
 		date, err := http.ParseTime(c.Header.Get("Date"))
-		if err == nil && !c.Ended.IsZero() && date.Sub(c.Ended).Abs() <= clockJump {
+		if err == nil && date.Sub(c.Ended).Abs() <= clockJump {
 			s.suspect.CompareAndSwap(j, nil)
 			s.Nudge()
 			return

@@ -77,7 +77,7 @@ func Decide(a Attempted) Decision {
 	switch {
 	case e.Fate == adapters.Unknown:
 		return unknown(d, a, "may be out: looking for it on the platform")
-	case e.Reason == adapters.Duplicate && !part.Began.IsZero():
+	case (e.Reason == adapters.Duplicate || e.Fate == adapters.Exists) && !part.Began.IsZero():
 		return unknown(d, a, "the platform has it already: looking for the earlier attempt")
 	case e.Reason == adapters.Duplicate || e.Fate == adapters.Exists:
 		d.Settled.Reason.Code = "platform_duplicate"
@@ -267,15 +267,17 @@ func bounded(until, now time.Time, otherwise time.Duration) time.Time {
 	return until
 }
 
-// retryAt is the next attempt after a safe failure: 30 s doubled with each attempt, at most 30 minutes, a fifth of it
-// by lot; ok is false when the window of retries is over by then.
+// retryAt is the next attempt after a safe failure: 30 s doubled with each attempt, at most 30 minutes, give or take a
+// fifth by lot; ok is false when the window of retries is over by then. The doubling is read off the time since the
+// first attempt (30 s, then as long again as all before), since a delivery's count of attempts also holds those at its
+// other parts and those before a person's retry.
 func retryAt(a Attempted) (at time.Time, ok bool) {
-	wait := min(retryFirst<<min(a.Delivery.Attempts, 10), retryLongest)
-	wait += time.Duration((a.Lot*2 - 1) * retryJitter * float64(wait))
-	at = a.Now.Add(wait)
 	first := a.Delivery.FirstAttempt
-	if first.IsZero() {
+	if first.IsZero() || first.After(a.Started) {
 		first = a.Started
 	}
+	wait := min(retryFirst+a.Started.Sub(first), retryLongest)
+	wait += time.Duration((a.Lot*2 - 1) * retryJitter * float64(wait))
+	at = a.Now.Add(wait)
 	return at, !at.After(first.Add(retryWindow))
 }

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +27,7 @@ type lane struct {
 	trusted   bool
 	refused   *adapters.Error // the last answer when not trusted
 	retryAt   time.Time       // before it, refused is the answer
-	failures  int             // verifications refused in a row
+	failures  int             // refusals of the token in a row, for the wait until it is verified again
 	authFails int
 	authAt    time.Time
 }
@@ -60,7 +61,7 @@ func (l *lane) authFailed(now time.Time) int {
 func (l *lane) authWorked() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.authFails = 0
+	l.authFails, l.failures = 0, 0
 }
 
 // distrust makes the next use of the account ask for its identity again, once the wait of reconnecting is over.
@@ -162,7 +163,11 @@ func (s *Scheduler) verified(ctx context.Context, l *lane) *adapters.Error {
 	l.trusted, l.refused = err == nil, err
 	switch {
 	case err == nil:
-		l.failures, l.retryAt = 0, time.Time{}
+		// A token that says who it is and may not post all the same keeps its row of failures, until a post worked.
+		if l.authFails == 0 {
+			l.failures = 0
+		}
+		l.retryAt = time.Time{}
 	case err.Reason == adapters.Auth, err.Reason == adapters.Permission:
 		l.failures++
 		l.retryAt = now.Add(healAfter(l.failures))
@@ -181,7 +186,11 @@ func (s *Scheduler) askIdentity(ctx context.Context, l *lane, now time.Time) *ad
 	ask, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	flight := &adapters.Flight{}
-	id, err := v.Verify(adapters.WithFlight(ask, flight))
+	var id adapters.Identity
+	err := guard(func() (err error) {
+		id, err = v.Verify(adapters.WithFlight(ask, flight))
+		return err
+	})
 	s.trustClock(flight)
 	if err != nil {
 		e := *adapters.AsError(err)
@@ -242,12 +251,23 @@ func (s *Scheduler) refuse(ctx context.Context, l *lane, why post.HoldReason, e 
 	return e
 }
 
+// guard runs what publishes nothing and turns a panic of the adapter into an error: one account's bug must not end the
+// program.
+func guard(ask func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = absent(adapters.Protocol, "the adapter broke down", fmt.Errorf("panic: %v", p))
+		}
+	}()
+	return ask()
+}
+
 // heal gets a fresh token, once, and asks for the identity again.
 func (s *Scheduler) heal(ctx context.Context, l *lane) {
 	if r, ok := adapters.As[adapters.Refresher](l.adapter); ok {
 		ask, cancel := context.WithTimeout(ctx, verifyTimeout)
 		defer cancel()
-		if err := r.Refresh(ask); err != nil {
+		if err := guard(func() error { return r.Refresh(ask) }); err != nil {
 			s.cfg.Log.WarnContext(ctx, "the token cannot be refreshed", "account", l.account.Handle, "error", err)
 		}
 	}

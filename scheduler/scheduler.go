@@ -116,6 +116,9 @@ const (
 	leaseMargin = 30 * time.Second
 	// maxWait bounds how long the clock sleeps; the heartbeat wakes it sooner.
 	maxWait = 30 * time.Second
+	// busyWait is the pause while something due waits for room: short against the 50 ms that a due post may take,
+	// and a turn that changes nothing syncs nothing.
+	busyWait = 20 * time.Millisecond
 	// maxLooking bounds looks at a time.
 	maxLooking = 64
 	// settleRetry is the pause after a write that failed.
@@ -201,9 +204,10 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		next := s.turn(ctx, work)
+		turned := post.Instant(s.cfg.Now())
+		next := s.turn(ctx, work, turned)
 		s.prepareSoon(ctx)
-		timer.Reset(s.until(next))
+		timer.Reset(s.until(next, turned))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -219,25 +223,31 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	return nil
 }
 
-// until is how long to sleep: wall time is compared anew at every wake, and the heartbeat bounds the effect of a step.
-func (s *Scheduler) until(next time.Time) time.Duration {
-	if next.IsZero() {
+// until is how long to sleep after the turn of that instant: wall time is compared anew at every wake, and the
+// heartbeat bounds the effect of a step.
+func (s *Scheduler) until(next, turned time.Time) time.Duration {
+	switch {
+	case next.IsZero():
 		return maxWait
+	case !next.After(turned):
+		// It was due in that turn already and could not be done: no room, a look under way, a clock that is not
+		// trusted. What ends that wakes us, and this pause finds what comes due meanwhile behind it.
+		return busyWait
 	}
 	return min(max(next.Sub(s.cfg.Now()), 0), maxWait)
 }
 
 // turn settles what came back, claims what is ready and starts the workers. It gives the instant of the next one.
-func (s *Scheduler) turn(ctx, work context.Context) time.Time {
+func (s *Scheduler) turn(ctx, work context.Context, now time.Time) time.Time {
 	s.gather()
-	now := post.Instant(s.cfg.Now())
 	t := store.Turn{
 		Now: now, Owner: s.cfg.Owner, Lease: lease,
 		Results: results(s.pending),
 		Room:    s.room(),
 		Full:    s.full(),
 	}
-	if s.suspended(ctx) {
+	suspended := s.suspended()
+	if suspended {
 		t.Room = nil
 	}
 	out, err := s.cfg.Store.Turn(ctx, t)
@@ -251,7 +261,9 @@ func (s *Scheduler) turn(ctx, work context.Context) time.Time {
 		// harmlessly then.
 		return now.Add(settleRetry)
 	}
-	s.resume()
+	if !suspended {
+		s.resume()
+	}
 	s.settled(ctx, out)
 	for _, w := range out.Claims {
 		s.start(work, w)

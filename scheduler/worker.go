@@ -93,6 +93,8 @@ func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Atte
 		return a
 	}
 	if l == nil || l.adapter == nil {
+		// What follows holds this account's lane and no other.
+		a.Account = post.Account{Handle: w.Delivery.Account.Handle, Kind: w.Delivery.Account.Kind, Platform: w.Delivery.Platform}
 		return finish(post.Receipt{}, absent(adapters.Permission, "the account is not configured here", nil))
 	}
 	a.Account = l.account
@@ -111,7 +113,7 @@ func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Atte
 		return finish(post.Receipt{}, err)
 	}
 	sendBy := w.Lease.Add(-leaseMargin)
-	ctx, cancel := context.WithTimeout(work, min(l.timeout, max(sendBy.Sub(started), 0)))
+	ctx, cancel := context.WithTimeout(work, min(l.timeout, max(sendBy.Sub(s.cfg.Now()), 0)))
 	defer cancel()
 	req, err := s.request(ctx, w)
 	if err != nil {
@@ -122,9 +124,7 @@ func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Atte
 		look, err := l.adapter.Find(ctx, req, began)
 		switch {
 		case err != nil:
-			e := *adapters.AsError(err)
-			e.Fate, e.Message = adapters.Absent, "the platform could not be asked before sending again: "+e.Message
-			return finish(post.Receipt{}, &e)
+			return finish(post.Receipt{}, unread(adapters.AsError(err)))
 		case look.Sight == adapters.Found:
 			return finish(look.Receipt, nil)
 		case look.Sight == adapters.Ambiguous:
@@ -207,6 +207,19 @@ func requestFor(d *post.Delivery, part int, c post.Content, handles []post.Handl
 		}
 	}
 	return r
+}
+
+// unread turns the failure of the look before a further attempt into the end of that attempt: nothing was sent, and
+// what could not be read is no word about the content, so that it never fails the delivery at once.
+func unread(look *adapters.Error) *adapters.Error {
+	e := *look
+	e.Fate, e.Message = adapters.Absent, "the platform could not be asked before sending again: "+e.Message
+	switch e.Reason {
+	case adapters.Network, adapters.Server, adapters.RateLimit, adapters.Auth, adapters.Permission, adapters.Budget, adapters.Stopped:
+	case adapters.Refused, adapters.Policy, adapters.Duplicate, adapters.Prepare, adapters.Protocol:
+		e.Reason = adapters.Server
+	}
+	return &e
 }
 
 func absent(reason adapters.Reason, message string, err error) *adapters.Error {

@@ -87,7 +87,8 @@ type Desk interface {
 	MediaByID(ctx context.Context, id string) (Media, error)
 	// ListMedia lists media, newest first, that visible reports true for.
 	ListMedia(ctx context.Context, visible func(Media) bool, limit int, cursor string) (items []Media, next string, err error)
-	// DeleteMedia forgets a file that nothing unfinished uses; else ErrInUse.
+	// DeleteMedia forgets a file that no delivery still to be sent and no recurring post uses; else ErrInUse. A
+	// delivery that failed, was missed or is partial does not count.
 	DeleteMedia(ctx context.Context, w Write, id string) error
 
 	// Replay gives the stored answer for a client's key: ErrNotFound, ErrIdempotencyMismatch, or the answer.

@@ -13,14 +13,15 @@ type Posts interface {
 	// *DuplicateError, *ReplayedError, ErrIdempotencyMismatch.
 	CreatePost(ctx context.Context, w Write, n NewPost) (PostView, error)
 	// CreatePosts writes many posts in transactions of at most 1,000 and stops at the first error; it reports how
-	// many are on disk.
+	// many are on disk. The result of w.Once is their number; its answer is stored with the last of them.
 	CreatePosts(ctx context.Context, w Write, n []NewPost) (int, error)
 	// PostByID gives one post with its deliveries.
 	PostByID(ctx context.Context, id post.ID) (PostView, error)
 	// ListPosts lists posts, newest first.
 	ListPosts(ctx context.Context, f Filter) (PostPage, error)
 	// EditPost replaces a post's content and changes the deliveries that can still be changed, if version is still
-	// PostView.Version. The result of w.Once is Edited. Nothing changeable: post.ErrTooLate.
+	// PostView.Version; 0 is any. Targets of deliveries that stay as they are keep their words, whatever e says of
+	// them. The result of w.Once is Edited. Nothing changeable: post.ErrTooLate.
 	EditPost(ctx context.Context, w Write, e Edit) (Edited, error)
 	// CancelPost withdraws all that is not out. The result of w.Once is Edited.
 	CancelPost(ctx context.Context, w Write, id post.ID) (Edited, error)

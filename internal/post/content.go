@@ -1,6 +1,7 @@
 package post
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -89,7 +90,7 @@ func (o *Options) Decode(name string, v any) error {
 }
 
 func (o *Options) decode(name string, v any) bool {
-	return o.Has(name) && json.Unmarshal((*o)[name], v) == nil
+	return o.Has(name) && string(bytes.TrimSpace((*o)[name])) != "null" && json.Unmarshal((*o)[name], v) == nil
 }
 
 // Digest is the SHA-256 of the content in its canonical form, in hexadecimal. Equal contents have equal digests.

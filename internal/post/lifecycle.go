@@ -37,8 +37,11 @@ func (d *Delivery) become(to State) error {
 // same transaction.
 func (d *Delivery) Begin(now time.Time) error {
 	i := d.NextPart()
-	if i == len(d.Parts) {
+	switch {
+	case i == len(d.Parts):
 		return fmt.Errorf("%w: every part is out", ErrTransition)
+	case d.State == Sending:
+		return fmt.Errorf("%w: it is claimed already", ErrTransition)
 	}
 	if err := d.become(Sending); err != nil {
 		return err
@@ -81,8 +84,8 @@ type Settled struct {
 }
 
 // Settle applies what was decided about a part at now. A receipt is never refused; anything else under a fence that
-// is not the current one is ErrFenced. It reports whether a newer attempt had begun when a receipt came in late, which
-// calls for an alert: the part may be out twice.
+// is not the current one is ErrFenced. It reports whether a newer attempt had begun when a receipt came in late, or
+// whether the part has another receipt already, which calls for an alert: the part may be out twice.
 func (d *Delivery) Settle(s Settled, now time.Time) (alert bool, err error) {
 	if s.Part < 0 || s.Part >= len(d.Parts) {
 		return false, fmt.Errorf("%w: part %d of %d", ErrTransition, s.Part, len(d.Parts))
@@ -90,7 +93,7 @@ func (d *Delivery) Settle(s Settled, now time.Time) (alert bool, err error) {
 	p := &d.Parts[s.Part]
 	if s.Receipt != nil {
 		if p.Receipt != nil {
-			return false, nil // settled already; the first proof stands
+			return p.Receipt.RemoteID != s.Receipt.RemoteID, nil // settled already; the first proof stands
 		}
 		alert = s.Fence != d.Fence
 		return alert, d.receive(p, *s.Receipt, s.Counted, now)
@@ -140,7 +143,8 @@ func (d *Delivery) receive(p *Part, r Receipt, counted bool, now time.Time) erro
 			return nil
 		}
 		d.State, d.NotBefore = Scheduled, now
-	case Draft, InReview, Published, Partial, Failed, Missed, AwaitingPerson, Canceled, Removed:
+	case AwaitingPerson: // the person goes on with the next part
+	case Draft, InReview, Published, Partial, Failed, Missed, Canceled, Removed:
 		d.State = Partial
 		d.Reason = &Reason{Code: "late_receipt", Message: "a part turned out to be out after the delivery had ended"}
 	}
@@ -187,6 +191,12 @@ func (d *Delivery) again(p *Part, s Settled) error {
 	}
 	p.State = PartWaiting
 	d.Doubt, d.NotBefore = nil, s.NotBefore
+	switch {
+	case !s.Counted:
+		d.FirstAttempt = time.Time{} // what never reached the platform takes nothing of the time for retries
+	case d.FirstAttempt.IsZero():
+		d.FirstAttempt = s.Began // a preparation, which no claim goes before
+	}
 	return nil
 }
 
@@ -219,8 +229,8 @@ func (d *Delivery) withdraw(p *Part) error {
 	to := Canceled
 	if d.Begun() {
 		to = Partial
-		if d.State == Scheduled {
-			d.State = Sending
+		if d.State != Unconfirmed {
+			d.State = Sending // the table leads to partial from there alone
 		}
 	}
 	if err := d.become(to); err != nil {
@@ -248,6 +258,9 @@ func (d *Delivery) Cancel() error {
 	case Canceled:
 		return nil
 	case Draft, InReview, Failed, Missed, AwaitingPerson:
+		if d.Begun() {
+			return d.withdraw(&d.Parts[d.NextPart()])
+		}
 		d.CancelRequested = true
 		d.Reason = &Reason{Code: "canceled", Message: "canceled"}
 		return d.become(Canceled)
@@ -356,7 +369,7 @@ func (d *Delivery) Resolve(v Verdict, now time.Time) error {
 		return d.Cancel()
 	}
 	p.Unknown, p.Resent = false, false // Began stays: the next attempt looks before it sends
-	d.Fence++ // a worker that still holds the old fence may bring a receipt, and nothing else
+	d.Fence++                          // a worker that still holds the old fence may bring a receipt, and nothing else
 	if v.Cancel {
 		d.CancelRequested = true
 		return d.withdraw(p)

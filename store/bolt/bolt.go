@@ -29,6 +29,7 @@ type Store struct {
 	closing  sync.RWMutex // held for writing while closed is set
 	closed   bool
 	seq      atomic.Uint64 // of the last change that is on disk
+	lastTurn atomic.Int64  // when the last turn was taken, in milliseconds
 }
 
 var _ store.Store = (*Store)(nil)

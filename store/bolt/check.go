@@ -94,7 +94,7 @@ func (c *checker) delivery(d *post.Delivery) {
 		c.entry(bOpenOcc, openOccKey(d))
 	}
 	for i := range d.Parts {
-		if r := d.Parts[i].Receipt; r != nil {
+		if r := d.Parts[i].Receipt; fresh(nil, i, r) {
 			c.entry(bReceipt, receiptKey(d.Platform, r.RemoteID))
 		}
 	}

@@ -21,7 +21,7 @@ func corrupt(bucket bucketID, key []byte, err error) error {
 	return fmt.Errorf("%w: %s/%x: %w", store.ErrCorrupt, bucketNames[bucket], key, err)
 }
 
-// checkVersion reads the version byte.
+// version reads the version byte and refuses any but the one wanted.
 func (d *decoder) version(want byte) error {
 	if v := d.byte(); v != want {
 		return fmt.Errorf("unknown version %d", v)

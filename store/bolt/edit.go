@@ -158,6 +158,17 @@ func (t *tx) dropHandles(id post.ID) error {
 	return nil
 }
 
+// dropPartHandles forgets the prepared work of one part.
+func (t *tx) dropPartHandles(id post.ID, part int) error {
+	all := handleKey(id, part, "")
+	for _, k := range t.keys(bHandle, all, maxQueue) {
+		if err := t.del(bHandle, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // replacePost writes the content of a post anew, with the index of its media.
 func (t *tx) replacePost(old, next *post.Post, c cause) error {
 	b, err := encodePost(next)
@@ -319,7 +330,7 @@ func (t *tx) checkChange(before, after *post.Delivery) error {
 		after.Platform != before.Platform || after.Version != before.Version || !after.State.Valid() {
 		return fmt.Errorf("%w: what a delivery is cannot be changed", post.ErrTransition)
 	}
-	if after.State == post.Sending && before.State != post.Sending {
+	if after.State == post.Sending && (before.State != post.Sending || after.Fence != before.Fence) {
 		return fmt.Errorf("%w: only a turn begins a delivery", post.ErrTransition)
 	}
 	return t.checkReceipts(before, after)

@@ -176,6 +176,16 @@ func (l *lane) tidy(now time.Time) {
 	if n != len(l.holds)+len(l.doubts) {
 		l.dirty = true
 	}
+	// What lies in the future was written before the clock stepped back.
+	ahead := now.Add(clockSlack)
+	if l.lastSent.After(ahead) {
+		l.lastSent, l.dirty = now, true
+	}
+	for i := range l.doubts {
+		if l.doubts[i].since.After(ahead) {
+			l.doubts[i].since, l.dirty = now, true
+		}
+	}
 }
 
 // setHold sets a hold, replacing one of the same reason.

@@ -71,7 +71,7 @@ func (t *tx) next(now time.Time) (time.Time, error) {
 // stopEnd gives the latest end of the stops that stop a lane; zero when one of them has none.
 func stopEnd(stops []store.Stop, kind post.Kind, owner string, now time.Time) (end time.Time, stopped bool) {
 	for _, s := range stops {
-		if !s.Matches(post.Account{Kind: kind, Owner: owner}, now) {
+		if !stopsLane(s, kind, owner, now) {
 			continue
 		}
 		if s.Hold.Until.IsZero() {
@@ -122,12 +122,6 @@ func (s *Store) Standing(ctx context.Context, id post.ID, fence uint64) error {
 		}
 		return nil
 	})
-}
-
-// inScope reports whether the stop is meant for the lane, whether it still holds or not.
-func inScope(s store.Stop, kind post.Kind, owner string) bool {
-	s.Hold = post.Hold{}
-	return s.Matches(post.Account{Kind: kind, Owner: owner}, time.Time{})
 }
 
 // Soon lists what is to be prepared.

@@ -34,7 +34,7 @@ func listed(s post.State) bool {
 // prepares reports whether the delivery stands in the list of those to prepare.
 func prepares(d *post.Delivery) bool { return d.State == post.Scheduled && waits(d) }
 
-// open reports whether an occurrence can still be withdrawn with its series.
+// openOccurrence reports whether an occurrence can still be withdrawn with its series.
 func openOccurrence(d *post.Delivery) bool {
 	if d.Series.IsZero() || d.Begun() {
 		return false
@@ -88,15 +88,21 @@ func when(yes bool, key func() []byte) []byte {
 	return nil
 }
 
+// fresh reports whether the receipt of a part is new and names something. A person's word that a part is out may come
+// without a remote id: nothing is then to be kept unique.
+func fresh(before *post.Delivery, part int, r *post.Receipt) bool {
+	if r == nil || r.RemoteID == "" {
+		return false
+	}
+	return before == nil || part >= len(before.Parts) || before.Parts[part].Receipt == nil
+}
+
 // checkReceipts refuses, before anything is written, a receipt that another part holds.
 func (t *tx) checkReceipts(before, after *post.Delivery) error {
 	for i := range after.Parts {
 		r := after.Parts[i].Receipt
-		if r == nil || (before != nil && i < len(before.Parts) && before.Parts[i].Receipt != nil) {
+		if !fresh(before, i, r) {
 			continue
-		}
-		if r.RemoteID == "" {
-			return fmt.Errorf("%w: a receipt without a remote id", store.ErrCorrupt)
 		}
 		holder := t.get(bReceipt, receiptKey(after.Platform, r.RemoteID))
 		if holder == nil {
@@ -202,7 +208,7 @@ func openOccKey(d *post.Delivery) []byte {
 func (t *tx) receipts(before, after *post.Delivery) error {
 	for i := range after.Parts {
 		r := after.Parts[i].Receipt
-		if r == nil || (before != nil && i < len(before.Parts) && before.Parts[i].Receipt != nil) {
+		if !fresh(before, i, r) {
 			continue
 		}
 		v := append(append(make([]byte, 0, 18), after.ID[:]...), byte(i>>8), byte(i)) //nolint:gosec // parts are few

@@ -24,6 +24,9 @@ func (s *Store) Turn(ctx context.Context, turn store.Turn) (store.Turned, error)
 	err := s.write(ctx, turn.Now, func(t *tx) error {
 		out = store.Turned{Refused: map[int]error{}}
 		woken := t.wake
+		if err := s.afterStepBack(t, turn.Now); err != nil {
+			return err
+		}
 		for i := range turn.Results {
 			if err := t.settle(&turn.Results[i], turn.Now, &out); err != nil {
 				if t.refusal(err) {
@@ -56,8 +59,35 @@ func (s *Store) Turn(ctx context.Context, turn store.Turn) (store.Turned, error)
 	if err != nil {
 		return store.Turned{}, err
 	}
+	s.lastTurn.Store(millis(turn.Now))
 	return out, nil
 }
+
+// afterStepBack looks at every lane anew when the clock has gone back since the last turn, so that the step stretches no
+// hold, no spacing and no doubt.
+func (s *Store) afterStepBack(t *tx, now time.Time) error {
+	if millis(now.Add(clockSlack)) >= s.lastTurn.Load() {
+		return nil
+	}
+	var keys []post.AccountKey
+	err := t.scan(bLaneState, nil, func(k, _ []byte) (bool, error) {
+		key, _, ok := cutAccount(k)
+		if !ok {
+			return false, corrupt(bLaneState, k, errShort)
+		}
+		keys = append(keys, key)
+		return true, nil
+	})
+	for _, key := range keys {
+		if _, err := t.lane(key); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// clockSlack is how far back the clock may go without being taken for a step.
+const clockSlack = 5 * time.Second
 
 // unsafeError marks an error that came after a write, so that it fails the operation and not one result alone.
 type unsafeError struct{ err error }
@@ -78,6 +108,9 @@ func (t *tx) settle(r *store.Result, now time.Time, out *store.Turned) error {
 	}
 	if _, err := t.lane(before.Account); err != nil {
 		return err
+	}
+	if p := r.Settled.Receipt; p != nil && p.RemoteID == "" {
+		return fmt.Errorf("delivery %s: %w: a receipt without a remote id proves nothing", r.Delivery, post.ErrTransition)
 	}
 	after := copyOf(before)
 	alert, err := after.Settle(r.Settled, now)
@@ -100,6 +133,12 @@ func (t *tx) applySettled(before, after *post.Delivery, r *store.Result, now tim
 	repeated := r.Settled.Receipt != nil && before.Parts[r.Settled.Part].Receipt != nil
 	if !repeated {
 		if err := t.save(before, after, cause{now: now, actor: crier}); err != nil {
+			return err
+		}
+	}
+	if r.Settled.Unprepare {
+		// What was refused must not be offered again: the part is prepared from nothing.
+		if err := t.dropPartHandles(r.Delivery, r.Settled.Part); err != nil {
 			return err
 		}
 	}
@@ -170,16 +209,6 @@ func (t *tx) claimKind(turn *store.Turn, kind post.Kind, steps *int, out *store.
 		}
 	}
 	return nil
-}
-
-// stoppedAll reports whether a stop of everything, or of the whole kind, holds.
-func stoppedAll(stops []store.Stop, kind post.Kind, now time.Time) bool {
-	for _, s := range stops {
-		if s.Brand == "" && s.Matches(post.Account{Kind: kind}, now) {
-			return true
-		}
-	}
-	return false
 }
 
 // readyLanes lists at most limit lanes that are open at now, stopped brands and full platforms left out.

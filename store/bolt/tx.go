@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
@@ -321,12 +322,26 @@ func (t *tx) stopList() ([]store.Stop, error) {
 	return t.stops, err
 }
 
+// stopsLane reports whether the stop stops the lane at now; at the zero instant all stops stand.
+func stopsLane(s store.Stop, kind post.Kind, owner string, now time.Time) bool {
+	if now.IsZero() {
+		return inScope(s, kind, owner)
+	}
+	return s.Matches(post.Account{Kind: kind, Owner: owner}, now)
+}
+
+// inScope reports whether the stop is meant for the lane, whether it still holds or not.
+func inScope(s store.Stop, kind post.Kind, owner string) bool {
+	s.Hold = post.Hold{}
+	return s.Matches(post.Account{Kind: kind, Owner: owner}, time.Time{})
+}
+
 // stoppedBy reports whether one of the stops stops the lane.
 func stoppedBy(stops []store.Stop, kind post.Kind, owner string, now time.Time) bool {
-	for _, s := range stops {
-		if s.Matches(post.Account{Kind: kind, Owner: owner}, now) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(stops, func(s store.Stop) bool { return stopsLane(s, kind, owner, now) })
+}
+
+// stoppedAll reports whether a stop of everything, or of the whole kind, holds.
+func stoppedAll(stops []store.Stop, kind post.Kind, now time.Time) bool {
+	return slices.ContainsFunc(stops, func(s store.Stop) bool { return s.Brand == "" && stopsLane(s, kind, "", now) })
 }

@@ -11,7 +11,7 @@ import (
 // errShort says that a record ends before its last field, or that a length in it is impossible.
 var errShort = errors.New("it is cut short")
 
-// writer appends the fields of a record.
+// encoder appends the fields of a record.
 type encoder struct{ b []byte }
 
 func (e *encoder) byte(v byte)      { e.b = append(e.b, v) }

@@ -1,0 +1,96 @@
+# Everything that is done to Crier is a target here; `make` alone lists them. All but `live` and `vuln` need nothing
+# but Go: no network beyond the Go module proxy, no credentials, no containers.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      ?= go
+LINT    ?= $(GO) tool -modfile=tools.mod golangci-lint
+
+# What a run can change: make test GOTESTFLAGS=-race, make crash ROUNDS=200, make fuzz FUZZTIME=10m.
+GOTESTFLAGS ?=
+ROUNDS      ?= 20
+FUZZTIME    ?= 10s
+BENCHTIME   ?= 1s
+
+# Files that tests write and that are committed: the OpenAPI document.
+GENERATED := internal/api
+
+.PHONY: help build run demo test race short fuzz e2e crash lint fmt fmt-check generate verify cover bench live vuln check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+build: ## make bin/crier, one static file
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/crier ./cmd/crier
+
+run: build ## try it: serve with platforms in miniature; nothing leaves the machine
+	bin/crier demo
+
+demo: run ## the same
+
+test: ## every test (GOTESTFLAGS=-race adds the race detector)
+	$(GO) test $(GOTESTFLAGS) ./...
+
+race: ## every test with the race detector
+	$(MAKE) test GOTESTFLAGS=-race
+
+short: ## the tests that take no time
+	$(GO) test -short ./...
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' adapters internal scheduler store | sort \
+	| while IFS=: read -r file func; do \
+		echo "$$(dirname "$$file") $${func#func }"; \
+		$(GO) test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x </dev/null; \
+	done
+
+e2e: ## the whole daemon against the platforms in miniature
+	$(GO) test -count=1 $(GOTESTFLAGS) ./internal/app/... ./cmd/...
+
+crash: ## kill the daemon ROUNDS (20) times amid its work and count what the platforms saw
+	@grep -rq '^func TestCrashLoop(' internal/app || { echo 'internal/app has no TestCrashLoop' >&2; exit 1; }
+	CRIER_CRASH_ROUNDS=$(ROUNDS) $(GO) test ./internal/app -run '^TestCrashLoop$$' -count=1 -timeout 30m -v
+
+lint: ## linters, and a planted bad package that they must catch
+	$(LINT) run ./...
+	@dir=internal/archtest/testdata/planted; \
+	diff "$$dir/want.txt" <($(LINT) run --issues-exit-code=0 --show-stats=false --output.text.path=stdout \
+		--output.text.print-issued-lines=false --output.text.colors=false ./$$dir/... 2>/dev/null \
+		| sed -nE 's#^(.*/)?planted/([a-z/_]+\.go):[0-9]+:[0-9]+: .*\(([a-z]+)\)$$#\2 \3#p' | sort -u) \
+	|| { echo 'lint: the planted mistakes are not caught as expected' >&2; exit 1; }
+
+fmt: ## format the code
+	$(LINT) fmt ./...
+
+fmt-check: ## fail when the code is not formatted
+	@out=$$($(LINT) fmt --diff ./...); if [ -n "$$out" ]; then printf '%s\n' "$$out"; echo 'not formatted: make fmt' >&2; exit 1; fi
+
+generate: ## write the generated files anew
+	$(GO) test ./internal/api -run '^TestOpenAPI' -count=1 -update
+
+verify: generate ## fail when a generated file or go.mod is not what the code says
+	git diff --exit-code -- $(GENERATED)
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+cover: ## coverage over all packages, as coverage.html
+	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...
+	$(GO) tool cover -html=coverage.out -o coverage.html
+	$(GO) tool cover -func=coverage.out | tail -n 1
+
+bench: ## how fast and how light: store and scheduler
+	$(GO) test ./store/bolt ./scheduler -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 60m
+
+live: ## look at real accounts with your own credentials; reads only (docs/adapter-guide.md)
+	$(GO) test ./adapters/... -run Live -count=1 -v -live
+
+vuln: ## known vulnerabilities in what is linked; needs the network
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...
+
+check: fmt-check lint race crash verify ## what .ci/run runs, fuzzing aside
+
+clean: ## remove what the targets above made
+	rm -rf bin coverage.out coverage.html

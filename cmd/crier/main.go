@@ -1,0 +1,34 @@
+// Command crier publishes posts to social networks at their time, once, and in the right name.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	_ "time/tzdata" // Zones must not depend on the machine.
+)
+
+// version is set by the linker for a release.
+var version string //nolint:gochecknoglobals // The linker can set nothing else.
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], world{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv, version: programVersion(),
+	})
+	stop()
+	os.Exit(status)
+}
+
+// programVersion is the release's version, or else what the Go tool knows of the source.
+func programVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

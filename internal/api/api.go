@@ -1,0 +1,157 @@
+// Package api is Crier's REST API: who asks, what they may, what they said, and the answer.
+//
+// Every route stands in one table, from which both the handlers and the OpenAPI document come. A request passes, in
+// this order: its key, its rate, its body's size, its query, its stored answer if it was made before, and its handler.
+// What goes wrong anywhere becomes a problem document (RFC 9457) that names fields and never repeats a value.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"golang.org/x/time/rate"
+
+	"crier/adapters"
+	"crier/internal/compose"
+	"crier/internal/media"
+	"crier/internal/post"
+	"crier/internal/secret"
+	"crier/internal/team"
+	"crier/scheduler"
+	"crier/store"
+)
+
+// Base is where the API lives.
+const Base = "/api/v1"
+
+// Scheduler is what the API asks of the scheduler.
+type Scheduler interface {
+	Status() scheduler.Status
+	// Nudge wakes the clock after a write. It must not block.
+	Nudge()
+	// Verify asks the platform whose token the account holds; store.ErrNotFound when nothing here speaks for it.
+	Verify(ctx context.Context, key post.AccountKey) error
+}
+
+// Fetcher gets a file from an address that a person gave, through the guard against private addresses.
+type Fetcher interface {
+	Fetch(ctx context.Context, address string, sink func(io.Reader) error) error
+}
+
+// Outlet is one configured account with what its adapter says without network.
+type Outlet struct {
+	Account post.Account
+	// Check, Prepares and Destination are as in compose.Outlet; each may be nil, as in mode assist.
+	Check       func(post.Content) []post.Problem
+	Prepares    func(adapters.Request) bool
+	Destination func(post.Content) string
+	// Capabilities says what the platform takes; nil when no driver knows.
+	Capabilities func() adapters.Capabilities
+}
+
+// Deps is what the API is made from. All of it is needed but for what says otherwise.
+type Deps struct {
+	Store     store.Store
+	Scheduler Scheduler
+	Files     *media.Files
+	// Limits bounds uploads, as those of Files do.
+	Limits    media.Limits
+	Fetcher   Fetcher
+	Directory team.Directory
+	// Outlets are the configured accounts by handle.
+	Outlets map[string]Outlet
+	// ConfiguredKeys are the keys that the configuration gives; see ParseConfiguredKey.
+	ConfiguredKeys []store.Key
+	// Sealer seals stored answers that hold a secret.
+	Sealer *secret.Sealer
+	// Hub tells those who wait for a post; the scheduler's Observe calls its Notify. Nil makes one.
+	Hub   *Hub
+	NewID func() post.ID
+	Now   func() time.Time
+	Log   *slog.Logger
+	// Version is the program's, for GET /status.
+	Version string
+	// RequestsPerMinute bounds each key; 0 stands for 6000.
+	RequestsPerMinute int
+	// PlanSeries makes the occurrences of a series that was created or changed; nil leaves it to the planner's turn.
+	PlanSeries func(ctx context.Context, id post.ID) error
+}
+
+type api struct {
+	Deps
+	keys   map[string]store.Key // configured, by id
+	routes []route
+
+	mu       sync.Mutex
+	limiters map[string]*rate.Limiter
+	running  map[string]bool // idempotency keys whose first request has not ended
+}
+
+// New makes the handler of the API: everything below Base, and the health and OpenAPI paths.
+func New(d Deps) (http.Handler, error) {
+	if d.Store == nil || d.Scheduler == nil || d.Files == nil || d.Fetcher == nil || d.Sealer == nil ||
+		d.NewID == nil || d.Now == nil || d.Log == nil {
+		return nil, errors.New("the API lacks one of its parts")
+	}
+	if d.Hub == nil {
+		d.Hub = &Hub{}
+	}
+	if d.RequestsPerMinute <= 0 {
+		d.RequestsPerMinute = 6000
+	}
+	a := &api{
+		Deps: d, keys: make(map[string]store.Key), limiters: make(map[string]*rate.Limiter), running: make(map[string]bool),
+	}
+	for _, k := range d.ConfiguredKeys {
+		if _, twice := a.keys[k.ID]; twice {
+			return nil, fmt.Errorf("two configured keys have the id %s", k.ID)
+		}
+		a.keys[k.ID] = k
+	}
+	a.routes = a.table()
+	doc, err := document(a.routes)
+	if err != nil {
+		return nil, err
+	}
+	return a.wrap(a.mux(doc)), nil
+}
+
+func (a *api) mux(doc documents) *http.ServeMux {
+	mux := http.NewServeMux()
+	inner := humago.NewAdapter(mux, Base)
+	for i := range a.routes {
+		r := &a.routes[i]
+		inner.Handle(r.operation(), a.serve(r))
+	}
+	for _, at := range []string{"", Base} {
+		mux.HandleFunc("GET "+at+"/openapi.json", serveDocument("application/vnd.oai.openapi+json", doc.json))
+		mux.HandleFunc("GET "+at+"/openapi.yaml", serveDocument("application/vnd.oai.openapi", doc.yaml))
+		mux.HandleFunc("GET "+at+"/healthz", a.healthz)
+		mux.HandleFunc("GET "+at+"/readyz", a.readyz)
+	}
+	return mux
+}
+
+func serveDocument(kind string, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		_, _ = w.Write(body) // a client that left is nobody's trouble
+	}
+}
+
+// now is the instant of a request, to the millisecond.
+func (a *api) now() time.Time { return post.Instant(a.Now()) }
+
+// outlet gives what composing asks of a configured account.
+func (o Outlet) compose(holds []post.Hold) compose.Outlet {
+	return compose.Outlet{
+		Account: o.Account, Holds: holds, Check: o.Check, Prepares: o.Prepares, Destination: o.Destination,
+	}
+}

@@ -1,0 +1,205 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"crier/internal/civil"
+	"crier/internal/post"
+	"crier/store"
+)
+
+// stopBody stops everything, one kind or one brand.
+type stopBody struct {
+	Kind   string `json:"kind,omitempty" enum:"brand,personal"`
+	Brand  string `json:"brand,omitempty" doc:"The handle of a brand."`
+	Reason string `json:"reason,omitempty"`
+	Until  string `json:"until,omitempty" format:"date-time" doc:"When it ends by itself."`
+}
+
+// resumeBody ends a stop.
+type resumeBody struct {
+	Kind  string `json:"kind,omitempty" enum:"brand,personal"`
+	Brand string `json:"brand,omitempty" doc:"The handle of a brand."`
+	lateBody
+}
+
+// stopScope checks what a stop is about, and the right to it.
+func (c *call) stopScope(kind, brand string) (post.Kind, error) {
+	k := post.Kind(kind)
+	if kind != "" && !k.Valid() {
+		return "", invalid("kind", "invalid_type", "wanted: brand or personal")
+	}
+	return k, allow(c.Directory.Stop(c.who, k, brand), "brand")
+}
+
+func (c *call) pauseAll(ctx context.Context) (*answer, error) {
+	var b stopBody
+	if err := c.decode(&b); err != nil {
+		return nil, err
+	}
+	kind, err := c.stopScope(b.Kind, b.Brand)
+	if err != nil {
+		return nil, err
+	}
+	if len(b.Reason) > maxReason {
+		return nil, invalid("reason", "too_long", "wanted: at most 500 bytes")
+	}
+	stop := store.Stop{Kind: kind, Brand: b.Brand, Hold: post.Hold{
+		Reason: post.HoldPaused, Since: c.at, Detail: b.Reason, By: c.who.Person,
+	}}
+	if b.Until != "" {
+		until, err := civil.ParseInstant(b.Until)
+		if err != nil {
+			return nil, invalid("until", civil.CodeTimeInvalid, "wanted: an RFC 3339 time with an offset")
+		}
+		if stop.Hold.Until = post.Instant(until); !stop.Hold.Until.After(c.at) {
+			return nil, invalid("until", civil.CodeInPast, "the time lies in the past")
+		}
+	}
+	if err := c.Store.StopAll(ctx, c.effect(), stop); err != nil {
+		return nil, fmt.Errorf("stopping: %w", err)
+	}
+	c.Scheduler.Nudge()
+	c.Log.WarnContext(ctx, "stopped by a person", "person", c.who.Person, "kind", b.Kind, "brand", stop.Brand)
+	return &answer{body: Paused{Stop: stopView(stop), InFlight: c.Scheduler.Status().InFlight, NotStopped: []string{}}}, nil
+}
+
+func (c *call) resumeAll(ctx context.Context) (*answer, error) {
+	var b resumeBody
+	if err := c.decode(&b); err != nil {
+		return nil, err
+	}
+	kind, err := c.stopScope(b.Kind, b.Brand)
+	if err != nil {
+		return nil, err
+	}
+	late, err := b.late()
+	if err != nil {
+		return nil, err
+	}
+	err = c.Store.ResumeAll(ctx, c.effect(), kind, b.Brand, late)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, problem(http.StatusConflict, "not_paused", "there is no such stop: GET /status lists those that are")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("resuming: %w", err)
+	}
+	c.Scheduler.Nudge()
+	c.Log.WarnContext(ctx, "resumed by a person", "person", c.who.Person, "kind", b.Kind, "brand", b.Brand)
+	return c.status(ctx)
+}
+
+func (c *call) status(ctx context.Context) (*answer, error) {
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := c.Scheduler.Status()
+	out := Status{
+		Version: c.Version, Time: stamp(c.at), InFlight: st.InFlight, LagMS: st.Lag.Milliseconds(), Halted: st.Halted,
+		Counts: map[string]map[string]int{}, Stops: []StopView{}, Holds: []AccountHolds{},
+	}
+	if st.LastTurn.UnixMilli() > 0 {
+		out.LastTick = stampOr(st.LastTurn)
+	}
+	for _, x := range s.stops {
+		if !x.Hold.Open(c.at) && (x.Brand == "" || c.Directory.Stop(c.who, x.Kind, x.Brand).Visible) {
+			out.Stops = append(out.Stops, stopView(x))
+		}
+	}
+	for _, k := range s.order {
+		if holds := holdViews(s.holdsOf(k, s.accounts[k].Holds), c.at); len(holds) > 0 {
+			out.Holds = append(out.Holds, AccountHolds{Account: k.Handle, Holds: holds})
+		}
+	}
+	if err := c.counts(ctx, s, &out); err != nil {
+		return nil, err
+	}
+	return &answer{body: out}, nil
+}
+
+// maxCounted bounds what is counted one by one.
+const maxCounted = 5000
+
+// counts tells how many deliveries there are. Those of brands are kept as totals; what belongs to people is counted for
+// the asker's own accounts only, since even a number tells of another's.
+func (c *call) counts(ctx context.Context, s *sight, out *Status) error {
+	brand, personal := map[string]int{}, map[string]int{}
+	out.Counts[string(post.Brand)], out.Counts[string(post.Personal)] = brand, personal
+	var next time.Time
+	brands := false
+	for _, k := range s.order {
+		f := store.Filter{Visible: s.sees, Account: &k, States: []post.State{post.Scheduled}, Now: c.at, Limit: 1}
+		page, err := c.Store.ListDeliveries(ctx, f)
+		if err != nil {
+			return fmt.Errorf("looking for what is next: %w", err)
+		}
+		if len(page.Items) > 0 && len(s.holdsOf(k, s.accounts[k].Holds)) == 0 {
+			if due := page.Items[0].Delivery.Due; next.IsZero() || due.Before(next) {
+				next = due
+			}
+		}
+		if k.Kind == post.Brand {
+			brands = true
+			continue
+		}
+		f.States, f.Limit = nil, 500
+		for n := 0; n < maxCounted; {
+			page, err := c.Store.ListDeliveries(ctx, f)
+			if err != nil {
+				return fmt.Errorf("counting: %w", err)
+			}
+			for i := range page.Items {
+				personal[string(page.Items[i].Delivery.State)]++
+			}
+			n += len(page.Items)
+			if f.Cursor = page.Next; page.Next == "" {
+				break
+			}
+		}
+	}
+	out.NextDue = stampOr(next)
+	if !brands {
+		return nil
+	}
+	all, err := c.Store.Counts(ctx)
+	if err != nil {
+		return fmt.Errorf("counting: %w", err)
+	}
+	for st, n := range all.ByState[post.Brand] {
+		brand[string(st)] = n
+	}
+	return nil
+}
+
+func (a *api) healthz(w http.ResponseWriter, _ *http.Request) {
+	plain(w, http.StatusOK, `{"status":"ok"}`)
+}
+
+// freshTick is how old the scheduler's last turn may be: it sleeps 30 s at most.
+const freshTick = 65 * time.Second
+
+func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
+	id := w.Header().Get("X-Request-Id")
+	if err := a.Store.Writable(r.Context()); err != nil {
+		a.Log.WarnContext(r.Context(), "not ready: the store cannot be written", "error", err)
+		writeProblem(w, id, problem(http.StatusServiceUnavailable, "not_ready", "the store cannot be written"))
+		return
+	}
+	if age := a.Now().Sub(a.Scheduler.Status().LastTurn); age > freshTick {
+		writeProblem(w, id, problem(http.StatusServiceUnavailable, "not_ready", "the scheduler has not come round lately"))
+		return
+	}
+	plain(w, http.StatusOK, `{"status":"ready"}`)
+}
+
+func plain(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body + "\n")) // a client that left is nobody's trouble
+}

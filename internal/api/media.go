@@ -1,0 +1,338 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime/multipart"
+	"net/http"
+	"slices"
+	"strings"
+
+	"crier/internal/compose"
+	"crier/internal/post"
+	"crier/store"
+)
+
+// uploader is how the store names who uploaded a file. A key that somebody else made for a person names itself as well,
+// so that it sees what came through it, and nothing of what the person keeps private.
+func (c *call) uploader() string {
+	if c.who.Full {
+		return c.who.Person
+	}
+	return c.who.Person + "/" + c.who.Key
+}
+
+// seesMedia reports whether a file is there for the asker: it came through them, or an account that they see uses it.
+func (c *call) seesMedia(s *sight, m *store.Media) bool {
+	own := slices.ContainsFunc(m.Uploaders, func(u string) bool {
+		person, _, limited := strings.Cut(u, "/")
+		if c.who.Full {
+			return person == c.who.Person
+		}
+		return limited && u == c.uploader()
+	})
+	return own || slices.ContainsFunc(m.UsedBy, func(k string) bool {
+		key, ok := post.ParseAccountKey(k)
+		return ok && s.sees(key)
+	})
+}
+
+// visibleMedia reads files by id; what is not there for the asker is left out.
+func (c *call) visibleMedia(ctx context.Context, s *sight, ids []string) (map[string]post.Media, error) {
+	out := map[string]post.Media{}
+	for _, id := range ids {
+		if _, have := out[id]; have || !compose.ValidMediaID(id) {
+			continue
+		}
+		m, err := c.Store.MediaByID(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading what is known of a file: %w", err)
+		}
+		if c.seesMedia(s, &m) {
+			out[id] = m.Media
+		}
+	}
+	return out, nil
+}
+
+// keepFile stores a file and what is known of it.
+func (c *call) keepFile(ctx context.Context, r io.Reader, alt string, w store.Write) (store.Media, error) {
+	info, err := c.Files.Put(ctx, r)
+	if err != nil {
+		return store.Media{}, fmt.Errorf("storing the file: %w", err)
+	}
+	m, err := c.Store.PutMedia(ctx, w, store.Media{
+		Media: post.Media{
+			ID: info.ID, Alt: alt, Type: info.Type, Bytes: info.Bytes, Width: info.Width, Height: info.Height, Duration: info.Duration,
+		},
+		CreatedAt: c.at, Uploaders: []string{c.uploader()},
+	})
+	if err != nil {
+		return store.Media{}, fmt.Errorf("writing what is known of the file: %w", err)
+	}
+	return m, nil
+}
+
+func (c *call) mediaView(s *sight, m *store.Media) MediaView {
+	v := MediaView{
+		MediaItem: mediaItem(m.Media), CreatedAt: stamp(m.CreatedAt), UsedBy: []string{},
+		URL: Base + "/media/" + m.ID + "/content",
+	}
+	for _, k := range m.UsedBy {
+		if key, ok := post.ParseAccountKey(k); ok && s.sees(key) {
+			v.UsedBy = append(v.UsedBy, key.Handle)
+		}
+	}
+	return v
+}
+
+// mediaBody asks for a file to be fetched.
+type mediaBody struct {
+	URL string `json:"url,omitempty" doc:"An http or https address."`
+	Alt string `json:"alt,omitempty" doc:"What the picture shows."`
+}
+
+const (
+	maxAlt = 10_000
+	// defaultUpload bounds an upload where the limits say nothing.
+	defaultUpload = 4 << 30
+	// uploadMargin is for what stands around the file in a multipart body.
+	uploadMargin = 1 << 20
+)
+
+func (c *call) uploadMedia(ctx context.Context) (*answer, error) {
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	created := func(result any) *answer {
+		m, _ := result.(store.Media)
+		return &answer{status: http.StatusCreated, body: c.mediaView(s, &m), location: Base + "/media/" + m.ID}
+	}
+	var m store.Media
+	if strings.HasPrefix(c.r.Header.Get("Content-Type"), "multipart/") {
+		m, err = c.multipart(ctx, created)
+	} else {
+		m, err = c.fetched(ctx, created)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return created(m), nil
+}
+
+func (c *call) fetched(ctx context.Context, created func(any) *answer) (m store.Media, err error) {
+	var b mediaBody
+	if err := c.decode(&b); err != nil {
+		return m, err
+	}
+	if b.URL == "" {
+		return m, invalid("url", "url_required", "wanted: a multipart body with a file, or an address")
+	}
+	if len(b.Alt) > maxAlt {
+		return m, invalid("alt", compose.CodeTooLong, "wanted: at most 10000 bytes")
+	}
+	err = c.Fetcher.Fetch(ctx, b.URL, func(body io.Reader) error {
+		var err error
+		m, err = c.keepFile(ctx, body, b.Alt, c.write(created))
+		return err
+	})
+	if err != nil {
+		return m, fmt.Errorf("fetching the file: %w", err)
+	}
+	return m, nil
+}
+
+// multipart reads an upload, the file straight to disk.
+func (c *call) multipart(ctx context.Context, created func(any) *answer) (m store.Media, err error) {
+	most := int64(defaultUpload)
+	if c.Limits.VideoBytes > 0 {
+		most = max(c.Limits.VideoBytes, c.Limits.ImageBytes)
+	}
+	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, most+uploadMargin)
+	parts, err := c.r.MultipartReader()
+	if err != nil {
+		return m, problem(http.StatusBadRequest, "body_unreadable", "the multipart body cannot be read")
+	}
+	alt, have := "", false
+	for {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return m, unreadable(err)
+		}
+		switch name := part.FormName(); {
+		case name == "file" && !have:
+			if m, err = c.storePart(ctx, part); err != nil {
+				return m, err
+			}
+			have = true
+		case name == "alt":
+			b, err := io.ReadAll(io.LimitReader(part, maxAlt+1))
+			if err != nil {
+				return m, unreadable(err)
+			}
+			if len(b) > maxAlt {
+				return m, invalid("alt", compose.CodeTooLong, "wanted: at most 10000 bytes")
+			}
+			alt = strings.ToValidUTF8(strings.ReplaceAll(string(b), "\x00", ""), "")
+		default:
+			return m, invalid(safeName(name), compose.CodeUnknown, "wanted: one part file and at most one part alt")
+		}
+	}
+	if !have {
+		return m, invalid("file", "file_required", "wanted: a part called file")
+	}
+	m.Alt = alt
+	if c.once != nil {
+		// The file is named by what it holds, which is known only now.
+		c.once.Digest = digestOf([]byte(c.r.Method), []byte(c.r.URL.Path), []byte(m.ID), []byte(alt))
+	}
+	m, err = c.Store.PutMedia(ctx, c.write(created), m)
+	if err != nil {
+		return m, fmt.Errorf("writing what is known of the file: %w", err)
+	}
+	return m, nil
+}
+
+func (c *call) storePart(ctx context.Context, part *multipart.Part) (store.Media, error) {
+	info, err := c.Files.Put(ctx, part)
+	if err != nil {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			return store.Media{}, unreadable(err)
+		}
+		return store.Media{}, fmt.Errorf("storing the file: %w", err)
+	}
+	return store.Media{
+		Media: post.Media{
+			ID: info.ID, Type: info.Type, Bytes: info.Bytes, Width: info.Width, Height: info.Height, Duration: info.Duration,
+		},
+		CreatedAt: c.at, Uploaders: []string{c.uploader()},
+	}, nil
+}
+
+func unreadable(err error) error {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return err
+	}
+	return problem(http.StatusBadRequest, "body_unreadable", "the body did not arrive whole")
+}
+
+// pageQuery is for lists without a filter.
+type pageQuery struct {
+	Limit  int    `query:"limit" doc:"1 to 500, 100 by default."`
+	Cursor string `query:"cursor" doc:"As the page before gave it."`
+}
+
+func (c *call) listMedia(ctx context.Context) (*answer, error) {
+	q, _ := c.query.(*pageQuery)
+	limit, err := limitOf(q.Limit)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items, next, err := c.Store.ListMedia(ctx, func(m store.Media) bool { return c.seesMedia(s, &m) }, limit, q.Cursor)
+	if err != nil {
+		return nil, cursorError(err, q.Cursor)
+	}
+	out := Page[MediaView]{Items: make([]MediaView, 0, len(items)), NextCursor: textOr(next)}
+	for i := range items {
+		out.Items = append(out.Items, c.mediaView(s, &items[i]))
+	}
+	return &answer{body: out, next: next}, nil
+}
+
+// seenMedia reads the file in the path, if it is there for the asker.
+func (c *call) seenMedia(ctx context.Context) (*sight, store.Media, error) {
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, store.Media{}, err
+	}
+	id := c.r.PathValue("id")
+	if !compose.ValidMediaID(id) {
+		return nil, store.Media{}, notFound("file")
+	}
+	m, err := c.Store.MediaByID(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || (err == nil && !c.seesMedia(s, &m)) {
+		return nil, m, notFound("file")
+	}
+	if err != nil {
+		return nil, m, fmt.Errorf("reading what is known of the file: %w", err)
+	}
+	return s, m, nil
+}
+
+func (c *call) getMedia(ctx context.Context) (*answer, error) {
+	s, m, err := c.seenMedia(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{body: c.mediaView(s, &m), etag: m.ID[:16]}, nil
+}
+
+// mediaContent gives the bytes, in a way that no browser takes for a page of ours.
+func (c *call) mediaContent(ctx context.Context) (*answer, error) {
+	_, m, err := c.seenMedia(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.Files.Open(m.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notFound("file")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the file: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	h := c.w.Header()
+	h.Set("Content-Type", m.Type)
+	_, kind, _ := strings.Cut(m.Type, "/")
+	h.Set("Content-Disposition", `attachment; filename="`+m.ID[:16]+"."+kind+`"`)
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "private, max-age=31536000, immutable")
+	h.Set("ETag", `"`+m.ID+`"`)
+	http.ServeContent(c.w, c.r, "", m.CreatedAt, f)
+	return nil, nil //nolint:nilnil // the answer is written
+}
+
+func (c *call) deleteMedia(ctx context.Context) (*answer, error) {
+	s, m, err := c.seenMedia(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(m.Uploaders, c.uploader()) {
+		// Somebody else's upload goes only by those who may schedule on every account that uses it.
+		for _, k := range m.UsedBy {
+			key, ok := post.ParseAccountKey(k)
+			if !ok || !s.sees(key) {
+				return nil, forbidden("somebody else uploaded this file")
+			}
+			if err := s.may(s.dir.Schedule, key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := c.precondition(m.ID[:16], false); err != nil {
+		return nil, err
+	}
+	if err := c.Store.DeleteMedia(ctx, c.effect(), m.ID); err != nil {
+		return nil, fmt.Errorf("removing the file: %w", err)
+	}
+	if err := c.Files.Remove(m.ID); err != nil {
+		c.Log.WarnContext(ctx, "a file that nothing needs could not be removed", "media", m.ID, "error", err)
+	}
+	return &answer{}, nil
+}
+

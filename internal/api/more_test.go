@@ -1,0 +1,387 @@
+package api_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"crier/adapters"
+	"crier/internal/post"
+	"crier/store"
+)
+
+// send claims the post's delivery and settles it, as the scheduler would.
+func (h *house) send(settled func(d *post.Delivery) post.Settled) post.Delivery {
+	h.t.Helper()
+	now := h.deps.Now()
+	turn := store.Turn{
+		Now: now, Owner: "test", Lease: time.Minute, Room: map[post.Kind]int{post.Brand: 10, post.Personal: 10},
+	}
+	out, err := h.store.Turn(h.t.Context(), turn)
+	if err != nil || len(out.Claims) == 0 {
+		h.t.Fatalf("claims %d: %v", len(out.Claims), err)
+	}
+	d := out.Claims[0].Delivery
+	s := settled(&d)
+	s.Part, s.Fence = out.Claims[0].Part, d.Fence
+	turn.Room = nil
+	turn.Results = []store.Result{{Delivery: d.ID, Settled: s, Attempts: []post.Attempt{{
+		N: 1, Act: "publish", StartedAt: now, EndedAt: now, Outcome: post.OutcomeUnknown, Decision: "test",
+	}}}}
+	if _, err := h.store.Turn(h.t.Context(), turn); err != nil {
+		h.t.Fatalf("settling: %v", err)
+	}
+	return d
+}
+
+const deliveries = "/api/v1/deliveries"
+
+func TestRetryResolveAndAccept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	made := h.ask("jo", "POST", posts, `{"text":"one","thread":["two"],"targets":["acme-x"],"at":"now"}`).want(201)
+	path := deliveries + "/" + made.text("deliveries", 0, "id")
+	h.ask("jo", "POST", path+"/retry", "").code(428, "precondition_required")
+	h.send(func(*post.Delivery) post.Settled {
+		return post.Settled{To: post.Failed, Reason: &post.Reason{Code: "content", Message: "no"}, Counted: true}
+	})
+	failed := h.ask("jo", "GET", path, "").want(200)
+	if failed.text("state") != "failed" || failed.text("content", "text") != "one" || failed.text("attempts_log", 0, "decision") != "test" {
+		t.Errorf("failed: %s", failed.raw)
+	}
+	h.ask("jo", "POST", path+"/accept", "").code(409, "wrong_state")
+	h.ask("jo", "POST", path+"/resolve", `{"verdict":"not_published","then":"retry"}`, "If-Match", "*").code(409, "wrong_state")
+	h.ask("jo", "POST", path+"/retry", "", "If-Match", failed.header.Get("ETag")).want(200)
+	h.ask("jo", "POST", path+"/retry", "", "If-Match", failed.header.Get("ETag")).code(412, "stale")
+
+	h.clock.Add(time.Minute.Milliseconds())
+	h.send(func(*post.Delivery) post.Settled {
+		return post.Settled{To: post.Unconfirmed, Counted: true, Began: h.deps.Now()}
+	})
+	h.ask("jo", "POST", path+"/retry", "", "If-Match", "*").code(409, "resolve_first")
+	if r := h.ask("jo", "GET", posts+"/"+made.text("id"), "").want(200); r.text("state") != "attention" {
+		t.Errorf("the post of an unconfirmed delivery is %s", r.text("state"))
+	}
+	for body, want := range map[string]string{
+		`{}`: "verdict_required", `{"verdict":"published"}`: "url_invalid", `{"verdict":"not_published"}`: "then_required",
+		`{"verdict":"published","url":"https://evil.example/status/1"}`:         "url_invalid",
+		`{"verdict":"published","url":"https://x.com/acme/status/1","part":1}`: "part_invalid",
+	} {
+		h.ask("jo", "POST", path+"/resolve", body, "If-Match", "*").code(422, want)
+	}
+	r := h.ask("jo", "POST", path+"/resolve", `{"verdict":"published","url":"https://x.com/acme/status/123?s=20"}`, "If-Match", "*").want(200)
+	if r.text("receipt", "remote_id") != "123" || r.text("state") != "scheduled" {
+		t.Errorf("resolved: %s", r.raw)
+	}
+	h.clock.Add(time.Minute.Milliseconds())
+	h.send(func(*post.Delivery) post.Settled { return post.Settled{To: post.Failed, Counted: true} })
+	if r := h.ask("jo", "POST", path+"/accept", "").want(200); r.text("state") != "published" {
+		t.Errorf("accepted: %s", r.raw)
+	}
+	if r := h.ask("jo", "POST", path+"/cancel", ""); r.status != 409 {
+		t.Errorf("cancelling what is out: %s", r.raw)
+	}
+}
+
+func TestRescheduleAndCancel(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	made := h.ask("jo", "POST", posts, `{"text":"one","targets":["acme-x"],"at":"2026-12-01T09:00"}`).want(201)
+	path := deliveries + "/" + made.text("deliveries", 0, "id")
+	r := h.ask("jo", "POST", path+"/reschedule", `{"at":"2026-12-05T07:30","time_zone":"Asia/Tokyo"}`).want(200)
+	if r.text("due") != "2026-12-04T22:30:00.000Z" || r.text("local_due") != "2026-12-05T07:30" || r.text("time_zone") != "Asia/Tokyo" {
+		t.Errorf("rescheduled: %s", r.raw)
+	}
+	h.ask("jo", "POST", path+"/reschedule", `{}`).code(422, "at_required")
+	h.ask("jo", "POST", path+"/reschedule", `{"at":"now"}`, "If-Match", made.header.Get("ETag")).code(412, "stale")
+	h.ask("vic", "POST", path+"/cancel", "").code(403, "forbidden")
+	if r := h.ask("jo", "POST", path+"/cancel", "").want(200); r.text("state") != "canceled" {
+		t.Errorf("canceled: %s", r.raw)
+	}
+}
+
+func TestListsHavePages(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for i := range 5 {
+		h.ask("jo", "POST", posts, fmt.Sprintf(`{"text":"n%d","targets":["acme-x"],"at":"2026-12-01T09:0%d","labels":["l%d"]}`, i, i, i%2)).want(201)
+	}
+	for _, list := range []string{posts, deliveries} {
+		seen := map[string]bool{}
+		next := list + "?limit=2"
+		for pages := 0; next != ""; pages++ {
+			if pages > 3 {
+				t.Fatalf("%s does not end", list)
+			}
+			r := h.ask("jo", "GET", next, "").want(200)
+			for i := range r.at("items").([]any) {
+				seen[r.text("items", i, "id")] = true
+			}
+			next = ""
+			if link := r.header.Get("Link"); link != "" {
+				next = strings.TrimSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`)
+			}
+			if (next == "") != (r.at("next_cursor") == nil) {
+				t.Errorf("Link %q with next_cursor %v", r.header.Get("Link"), r.at("next_cursor"))
+			}
+		}
+		if len(seen) != 5 {
+			t.Errorf("%s: %d items, want 5", list, len(seen))
+		}
+	}
+	for query, want := range map[string]int{
+		"label=l1": 2, "author=jo": 5, "author=mia": 0, "state=scheduled": 5, "state=published,canceled": 0, "account=acme-page": 0,
+		"kind=brand": 5, "kind=personal": 0, "from=2026-12-01T08:03:00Z": 2, "to=2026-12-01T08:03:00Z": 3,
+	} {
+		if n := h.ask("jo", "GET", posts+"?"+query, "").want(200).at("items").([]any); len(n) != want {
+			t.Errorf("?%s: %d, want %d", query, len(n), want)
+		}
+	}
+}
+
+func TestMedia(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	upload := func(who string, file []byte, alt string) reply {
+		var b bytes.Buffer
+		w := multipart.NewWriter(&b)
+		part, err := w.CreateFormFile("file", "x.exe")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = part.Write(file)
+		_ = w.WriteField("alt", alt)
+		_ = w.Close()
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/v1/media", &b)
+		r.Header.Set("Content-Type", w.FormDataContentType())
+		r.Header.Set("Authorization", "Bearer "+keyOf(who))
+		r.Header.Set("Idempotency-Key", "upload")
+		return h.do(r)
+	}
+	up := upload("mia", picture(t), "a dot").want(201)
+	id := up.text("id")
+	if up.text("type") != "image/png" || up.text("alt") != "a dot" || up.at("width") != 8.0 {
+		t.Errorf("uploaded: %s", up.raw)
+	}
+	if again := upload("mia", picture(t), "a dot").want(201); again.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("the same upload again: %v", again.header)
+	}
+	upload("mia", picture(t), "other words").code(422, "idempotency_mismatch")
+	upload("jo", []byte("<svg/>"), "").code(422, "media_type")
+
+	path := "/api/v1/media/" + id
+	h.ask("jo", "GET", path, "").code(404, "not_found")
+	h.ask("jo", "POST", posts, `{"text":"x","media":["`+id+`"],"targets":["acme-x"],"at":"now"}`).code(422, "media_not_found")
+	h.ask("jo", "POST", posts, `{"text":"x","targets":[{"account":"acme-x","options":{"thumbnail":"`+id+`"}}],"at":"now"}`).code(422, "media_not_found")
+	h.ask("mia", "POST", posts, `{"text":"x","media":[{"id":"`+id+`","alt":""}],"targets":["mia-x"],"at":"2026-12-01T09:00"}`).want(201)
+	h.ask("jo", "GET", path, "").code(404, "not_found")
+	h.ask("mia", "DELETE", path, "").code(409, "in_use")
+	made := h.ask("mia", "POST", posts, `{"text":"x","media":["`+id+`"],"targets":["acme-x"],"at":"2026-12-01T09:00"}`).want(201)
+	if made.text("media", 0, "alt") != "a dot" {
+		t.Errorf("media of the post: %s", made.raw)
+	}
+	if r := h.ask("jo", "GET", path, "").want(200); len(r.at("used_by").([]any)) != 1 {
+		t.Errorf("others see who else uses it: %s", r.raw)
+	}
+	h.ask("vic", "DELETE", path, "").code(403, "forbidden")
+
+	r := h.ask("jo", "GET", path+"/content", "").want(200)
+	for name, want := range map[string]string{
+		"Content-Type": "image/png", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'",
+		"Content-Disposition": `attachment; filename="` + id[:16] + `.png"`,
+	} {
+		if got := r.header.Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	got := h.ask("jo", "POST", "/api/v1/media", `{"url":"https://a.example/a.png","alt":"fetched"}`).want(201)
+	if got.text("id") != id {
+		t.Errorf("the fetched file is %s", got.text("id"))
+	}
+	h.ask("jo", "POST", "/api/v1/media", `{"url":"http://169.254.169.254/"}`).code(422, "fetch_refused")
+	h.ask("jo", "POST", "/api/v1/media", `{}`).code(422, "url_required")
+	byURL := h.ask("jo", "POST", posts, `{"text":"by url","media":[{"url":"https://a.example/a.png","alt":"z"}],"targets":["acme-x"],"at":"now"}`).want(201)
+	if byURL.text("media", 0, "id") != id || byURL.text("media", 0, "alt") != "z" {
+		t.Errorf("media by address: %s", byURL.raw)
+	}
+	if r := h.ask("jo", "POST", posts+"/validate", `{"text":"v","media":[{"url":"https://a.example/a.png"}],"targets":["acme-x"],"at":"now"}`).want(200); r.at("ok") != true {
+		t.Errorf("a dry run with an address: %s", r.raw)
+	}
+}
+
+func TestValidateStoresNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	r := h.ask("jo", "POST", posts+"/validate", `{"text":"hello","targets":["acme-x",{"account":"acme-page","text":"`+strings.Repeat("a", 300)+`"}],"at":"2026-12-01T09:00"}`).want(200)
+	if r.at("ok") != false || r.text("targets", 0, "due") != "2026-12-01T08:00:00.000Z" || r.text("targets", 1, "problems", 0, "code") != "too_long" ||
+		r.at("targets", 1, "length", "used") != 300.0 || r.text("targets", 0, "preview", "text") != "hello" {
+		t.Errorf("validation: %s", r.raw)
+	}
+	if n := h.ask("jo", "GET", posts, "").at("items").([]any); len(n) != 0 {
+		t.Error("a dry run stored a post")
+	}
+}
+
+func TestSeries(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const series = "/api/v1/series"
+	made := h.ask("jo", "POST", series, `{"name":"weekly","cron":"0 9 * * MON-FRI","time_zone":"Europe/Berlin","posts":[{"text":"a","targets":["acme-x"]},{"text":"b","targets":["acme-x"]}],"order":"cycle"}`).want(201)
+	if n := made.at("next").([]any); len(n) != 5 || made.text("next", 0, "at") != "2026-11-25T08:00:00.000Z" || made.text("next", 0, "local") != "2026-11-25T09:00" {
+		t.Errorf("next: %s", made.raw)
+	}
+	path := series + "/" + made.text("id")
+	run := made.text("next", 1, "run")
+	r := h.ask("jo", "POST", path+"/skip", `{"run":"`+run+`"}`).want(200)
+	if r.text("next", 1, "run") == run {
+		t.Errorf("the run is not left out: %s", r.raw)
+	}
+	if p := h.ask("jo", "GET", path+"/preview?n=2", "").want(200); p.at("items", 1, "skipped") != true {
+		t.Errorf("preview: %s", p.raw)
+	}
+	h.ask("jo", "POST", path+"/skip", `{"run":"2001-01-01T09:00"}`).code(422, "run_unknown")
+	plan := h.ask("jo", "GET", "/api/v1/plan?from=2026-11-24T00:00:00Z&to=2026-12-01T00:00:00Z", "").want(200)
+	if n := plan.at("items").([]any); len(n) != 3 || plan.text("items", 0, "series") != made.text("id") {
+		t.Errorf("plan: %s", plan.raw)
+	}
+	h.ask("jo", "PATCH", path, `{"every":"2w","start":"2026-12-04T17:00"}`, "If-Match", `"99"`).code(412, "stale")
+	r = h.ask("jo", "PATCH", path, `{"every":"2w","start":"2026-12-04T17:00"}`, "If-Match", r.header.Get("ETag")).want(200)
+	if r.at("cron") != nil || r.text("next", 0, "at") != "2026-12-04T16:00:00.000Z" {
+		t.Errorf("patched: %s", r.raw)
+	}
+	h.ask("jo", "PATCH", path, `{"posts":[{"text":"x","at":"now","targets":["acme-x"]}]}`).code(422, "unknown_field")
+	for body, want := range map[string]string{
+		`{"cron":"0 9 * * *"}`: "posts_required",
+		`{"posts":[{"text":"x","targets":["acme-x"]}]}`:                              "recurrence_required",
+		`{"cron":"61 * * * *","posts":[{"text":"x","targets":["acme-x"]}]}`:          "cron_invalid",
+		`{"cron":"0 9 * * *","order":"x","posts":[{"text":"","targets":["acme-x"]}]}`: "invalid_type",
+		`{"cron":"0 9 * * *","posts":[{"text":"","targets":["acme-x"]}]}`:            "empty",
+		`{"cron":"0 9 * * *","posts":[{"text":"x","targets":["acme-x"],"y":1}]}`:     "unknown_field",
+	} {
+		h.ask("jo", "POST", series, body).code(422, want)
+	}
+	h.ask("vic", "DELETE", path, "").code(403, "forbidden")
+	h.ask("jo", "DELETE", path, "").want(204)
+	h.ask("jo", "GET", path, "").code(404, "not_found")
+}
+
+func TestPausesAndStatus(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.ask("jo", "POST", posts, `{"text":"x","targets":["acme-x"],"at":"now"}`).want(201)
+	h.ask("jo", "POST", "/api/v1/pause", "").code(403, "forbidden")
+	h.ask("jo", "POST", "/api/v1/pause", `{"brand":"acme"}`).code(403, "forbidden")
+	h.ask("zoe", "POST", "/api/v1/pause", `{"brand":"acme"}`).code(404, "not_found")
+	h.ask("mia", "POST", "/api/v1/pause", `{"brand":"acme","reason":"storm"}`).want(200)
+	h.clock.Add(time.Second.Milliseconds())
+	r := h.ask("jo", "GET", "/api/v1/status", "").want(200)
+	if r.text("stops", 0, "reason") != "storm" || r.at("counts", "brand", "scheduled") != 1.0 || r.at("next_due") != nil {
+		t.Errorf("status: %s", r.raw)
+	}
+	if p := h.ask("jo", "GET", posts+"?state=attention", "").want(200); p.text("items", 0, "deliveries", 0, "holds", 0, "reason") != "paused" ||
+		p.text("items", 0, "state") != "attention" {
+		t.Errorf("a stopped post: %s", p.raw)
+	}
+	h.ask("mia", "POST", "/api/v1/resume", `{"brand":"acme","late":"next-slot"}`).code(422, "no_slots")
+	h.ask("mia", "POST", "/api/v1/resume", `{"brand":"acme","late":"send"}`).want(200)
+	h.ask("mia", "POST", "/api/v1/resume", `{"brand":"acme"}`).code(409, "not_paused")
+
+	a := h.ask("jo", "POST", "/api/v1/accounts/acme-x/pause", `{"reason":"check"}`).want(200)
+	if a.text("status") != "paused" || a.text("holds", 0, "by") != "jo" {
+		t.Errorf("paused: %s", a.raw)
+	}
+	w := h.ask("jo", "POST", posts, `{"text":"y","targets":["acme-x"],"at":"2026-12-01T09:00"}`).want(201)
+	if w.text("warnings", 0, "code") != "account_held" {
+		t.Errorf("warnings: %s", w.raw)
+	}
+	h.ask("vic", "POST", "/api/v1/accounts/acme-x/resume", "").code(403, "forbidden")
+	if a := h.ask("jo", "POST", "/api/v1/accounts/acme-x/resume", "").want(200); a.text("status") != "ok" {
+		t.Errorf("resumed: %s", a.raw)
+	}
+	h.ask("jo", "POST", "/api/v1/accounts/acme-x/verify", "").code(403, "forbidden")
+	h.sched.verify = &adapters.Error{Fate: adapters.Absent, Reason: adapters.Auth, Message: "the token is refused"}
+	if v := h.ask("mia", "POST", "/api/v1/accounts/acme-x/verify", "").want(200); v.at("ok") != false || v.text("reason", "code") != "auth" {
+		t.Errorf("verified: %s", v.raw)
+	}
+	h.ask("", "GET", "/healthz", "").want(200)
+	h.ask("", "GET", "/readyz", "").want(200)
+	h.sched.now = func() time.Time { return h.deps.Now().Add(-2 * time.Minute) }
+	h.ask("", "GET", "/readyz", "").code(503, "not_ready")
+}
+
+func TestPreferWaitAnswersOnceEverythingHasSettled(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	done := make(chan reply, 1)
+	go func() {
+		done <- h.ask("jo", "POST", posts, `{"text":"x","targets":["acme-x"],"at":"now"}`, "Prefer", "wait=30")
+	}()
+	var id post.ID
+	for deadline := time.Now().Add(5 * time.Second); id.IsZero(); {
+		page, err := h.store.ListPosts(t.Context(), store.Filter{Now: h.deps.Now()})
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("the post was not stored: %v", err)
+		}
+		if len(page.Items) > 0 {
+			id = page.Items[0].Post.ID
+		}
+	}
+	h.send(func(*post.Delivery) post.Settled {
+		return post.Settled{Counted: true, Receipt: &post.Receipt{RemoteID: "77", URL: "https://x.com/a/status/77", At: h.deps.Now()}}
+	})
+	h.hub.Notify(id)
+	select {
+	case r := <-done:
+		r.want(201)
+		if r.text("state") != "published" || r.header.Get("Preference-Applied") != "wait=30" {
+			t.Errorf("after waiting: %s", r.raw)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the request waits on")
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.deps.RequestsPerMinute = 3
+	h.open()
+	for range 3 {
+		h.ask("jo", "GET", "/api/v1/me", "").want(200)
+	}
+	r := h.ask("jo", "GET", "/api/v1/me", "").code(429, "too_many_requests")
+	if r.header.Get("Retry-After") != "20" || r.header.Get("RateLimit-Policy") != `"default";q=3;w=60` || r.header.Get("RateLimit") != `"default";r=0;t=60` {
+		t.Errorf("header: %v", r.header)
+	}
+	h.ask("mia", "GET", "/api/v1/me", "").want(200)
+	h.clock.Add(20_000)
+	h.ask("jo", "GET", "/api/v1/me", "").want(200)
+}
+
+func TestNewRefusesWhatIsNotWhole(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.deps.ConfiguredKeys = append(h.deps.ConfiguredKeys, h.deps.ConfiguredKeys[0])
+	if _, err := newAPI(h); err == nil {
+		t.Error("two keys with one id were taken")
+	}
+	h.deps.Store = nil
+	if _, err := newAPI(h); err == nil {
+		t.Error("an API without a store was made")
+	}
+}
+
+func TestHiddenErrorsStayHidden(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.sched.verify = errors.New("canary of a cause")
+	if r := h.ask("mia", "POST", "/api/v1/accounts/acme-x/verify", "").want(http.StatusOK); bytes.Contains(r.raw, []byte("canary")) {
+		t.Errorf("tells the cause: %s", r.raw)
+	}
+}

@@ -1,0 +1,139 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"crier/internal/compose"
+)
+
+// documents is the OpenAPI description in both of its forms.
+type documents struct{ json, yaml []byte }
+
+// document describes the routes.
+func document(routes []route) (documents, error) {
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	registry.RegisterTypeAlias(reflect.TypeFor[compose.Target](), reflect.TypeFor[targetForm]())
+	registry.RegisterTypeAlias(reflect.TypeFor[compose.MediaRef](), reflect.TypeFor[mediaForm]())
+	registry.RegisterTypeAlias(reflect.TypeFor[compose.Reply](), reflect.TypeFor[replyForm]())
+	registry.RegisterTypeAlias(reflect.TypeFor[json.RawMessage](), reflect.TypeFor[anyForm]())
+	doc := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title: "Crier", Version: "v1",
+			Description: "Schedules posts and publishes them, each once, on the accounts of brands and of people.",
+		},
+		Servers:  []*huma.Server{{URL: Base}},
+		Security: []map[string][]string{{"key": {}}},
+		Components: &huma.Components{
+			Schemas: registry,
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"key": {Type: "http", Scheme: "bearer", Description: "An API key: crier_<id>_<secret>."},
+			},
+		},
+	}
+	refusal := registry.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	for i := range routes {
+		r := &routes[i]
+		op := r.operation()
+		op.RequestBody = r.takes(registry)
+		status := r.status
+		if status == 0 {
+			status = http.StatusOK
+		}
+		ok := &huma.Response{Description: http.StatusText(status)}
+		switch {
+		case r.file:
+			ok.Content = map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
+		case r.answer != nil:
+			ok.Content = map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(reflect.TypeOf(r.answer), true, r.id)}}
+		default:
+			status = http.StatusNoContent
+			ok.Description = "Done"
+		}
+		op.Responses = map[string]*huma.Response{
+			strconv.Itoa(status): ok,
+			"default": {
+				Description: "A problem (RFC 9457)",
+				Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: refusal}},
+			},
+		}
+		doc.AddOperation(op)
+	}
+	asJSON, err := json.Marshal(doc)
+	if err != nil {
+		return documents{}, fmt.Errorf("describing the API: %w", err)
+	}
+	asYAML, err := doc.YAML()
+	if err != nil {
+		return documents{}, fmt.Errorf("describing the API: %w", err)
+	}
+	return documents{json: asJSON, yaml: asYAML}, nil
+}
+
+// takes describes the body.
+func (r *route) takes(registry huma.Registry) *huma.RequestBody {
+	if r.body == nil {
+		return nil
+	}
+	body := &huma.RequestBody{Content: map[string]*huma.MediaType{
+		"application/json": {Schema: registry.Schema(reflect.TypeOf(r.body), true, r.id)},
+	}}
+	if r.multipart {
+		body.Content["multipart/form-data"] = &huma.MediaType{Schema: &huma.Schema{
+			Type: huma.TypeObject, Required: []string{"file"},
+			Properties: map[string]*huma.Schema{
+				"file": {Type: huma.TypeString, Format: "binary"},
+				"alt":  {Type: huma.TypeString},
+			},
+		}}
+	}
+	return body
+}
+
+// The forms of what may be written as one text or as an object, for the document alone.
+type (
+	targetForm struct{}
+	mediaForm  struct{}
+	replyForm  struct{}
+	anyForm    struct{}
+)
+
+// targetObject and its like are described apart from the types that they copy, whose aliases lead to the forms.
+type (
+	targetObject compose.Target
+	mediaObject  compose.MediaRef
+	replyObject  compose.Reply
+)
+
+// Schema implements huma.SchemaProvider.
+func (targetForm) Schema(r huma.Registry) *huma.Schema {
+	return either[targetObject](r, "The handle of an account, or an object with what it overrides.")
+}
+
+// Schema implements huma.SchemaProvider.
+func (mediaForm) Schema(r huma.Registry) *huma.Schema {
+	return either[mediaObject](r, "The id of a stored file, or an object.")
+}
+
+// Schema implements huma.SchemaProvider.
+func (replyForm) Schema(r huma.Registry) *huma.Schema {
+	return either[replyObject](r, "A text, or an object.")
+}
+
+// Schema implements huma.SchemaProvider.
+func (anyForm) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Description: "Any JSON value."}
+}
+
+func either[T any](r huma.Registry, doc string) *huma.Schema {
+	return &huma.Schema{
+		Description: doc,
+		OneOf:       []*huma.Schema{{Type: huma.TypeString}, r.Schema(reflect.TypeFor[T](), true, "")},
+	}
+}

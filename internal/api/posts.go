@@ -1,0 +1,542 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"crier/internal/civil"
+	"crier/internal/compose"
+	"crier/internal/post"
+	"crier/internal/team"
+	"crier/store"
+)
+
+// env is what a request of this asker is composed in.
+func (c *call) env(ctx context.Context, s *sight, r *compose.Request) (compose.Env, error) {
+	files, err := c.visibleMedia(ctx, s, r.MediaIDs())
+	if err != nil {
+		return compose.Env{}, err
+	}
+	return compose.Env{
+		Now: c.at, NewID: c.NewID, Author: c.who.Person,
+		Outlet: func(handle string) (compose.Outlet, bool) {
+			v, ok := s.byHandle(handle)
+			if !ok {
+				return compose.Outlet{}, false
+			}
+			o, ok := c.Outlets[handle]
+			if !ok || o.Account.Key() != v.Account.Key() {
+				return compose.Outlet{}, false
+			}
+			return o.compose(s.holdsOf(v.Account.Key(), v.Holds)), true
+		},
+		Media: func(id string) (post.Media, bool) {
+			m, ok := files[id]
+			return m, ok
+		},
+	}, nil
+}
+
+// spacing makes the function that tells when an account's gap lets a delivery go. It reads the lanes in question once.
+func (c *call) spacing(ctx context.Context, s *sight) func(post.Account, time.Time) time.Time {
+	return func(a post.Account, due time.Time) time.Time {
+		if a.MinGap <= 0 {
+			return due
+		}
+		free := due
+		if v := s.accounts[a.Key()]; !v.LastSent.IsZero() && v.LastSent.Add(a.MinGap).After(free) {
+			free = v.LastSent.Add(a.MinGap)
+		}
+		key := a.Key()
+		page, err := c.Store.ListDeliveries(ctx, store.Filter{
+			Visible: s.sees, Account: &key, States: []post.State{post.Scheduled, post.Sending},
+			From: due.Add(-a.MinGap), To: due.Add(time.Millisecond), Now: c.at, Limit: 500,
+		})
+		if err != nil {
+			return free // a warning less; what is sent when does not hang on it
+		}
+		for _, x := range page.Items {
+			last := x.Delivery.Due
+			if x.Next.After(last) {
+				last = x.Next
+			}
+			if last.Add(a.MinGap).After(free) {
+				free = last.Add(a.MinGap)
+			}
+		}
+		return free
+	}
+}
+
+// allowed refuses a composed post that the asker may not make: hidden accounts first, so that nothing else is learnt
+// about them, then rights, then problems.
+func (c *call) allowed(s *sight, made *compose.Composed, draft bool) error {
+	if made.Hidden() {
+		p := notFound("account")
+		p.Code, p.Type = compose.CodeAccountNotFound, "urn:crier:problem:"+compose.CodeAccountNotFound
+		for _, x := range made.Problems {
+			if x.Code == compose.CodeAccountNotFound {
+				p.Errors = append(p.Errors, issues([]post.Problem{x})...)
+			}
+		}
+		return p
+	}
+	if !draft && !c.who.Has(team.PostsWrite) {
+		return forbidden("this key lacks the scope " + string(team.PostsWrite) + ": it may write drafts")
+	}
+	for _, place := range made.Places {
+		if err := s.may(s.dir.Schedule, place.Account.Key()); err != nil {
+			return err
+		}
+	}
+	if made.Refused() {
+		return refused(made.Problems)
+	}
+	return nil
+}
+
+func (c *call) createPost(ctx context.Context) (*answer, error) {
+	var r compose.Request
+	if err := c.decode(&r); err != nil {
+		return nil, err
+	}
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.mayFetch(s, &r); err != nil {
+		return nil, err
+	}
+	if err := c.fetchMedia(ctx, &r); err != nil {
+		return nil, err
+	}
+	env, err := c.env(ctx, s, &r)
+	if err != nil {
+		return nil, err
+	}
+	env.Free = c.spacing(ctx, s)
+	made := compose.Compose(env, r)
+	if err := c.allowed(s, &made, r.Draft); err != nil {
+		return nil, err
+	}
+	wait := preferWait(c.r.Header)
+	news, stop := c.Hub.Watch(made.New.Post.ID)
+	defer stop()
+	view, err := c.Store.CreatePost(ctx, c.write(func(result any) *answer {
+		v, _ := result.(store.PostView)
+		return s.answerPost(http.StatusCreated, &v)
+	}), made.New)
+	if err != nil {
+		return nil, fmt.Errorf("writing the post: %w", err)
+	}
+	c.Scheduler.Nudge()
+	if wait == 0 || r.At != "now" || r.Draft {
+		return s.answerPost(http.StatusCreated, &view), nil
+	}
+	view = c.settle(ctx, view, news, wait)
+	after, err := c.look(ctx)
+	if err != nil {
+		after = s // the post is on disk, which is what the client must know
+	}
+	after.now = c.now()
+	out := after.answerPost(http.StatusCreated, &view)
+	out.applied = fmt.Sprintf("wait=%d", int(wait.Seconds()))
+	return out, nil
+}
+
+// mayFetch refuses a request for an account that is not there before anything is fetched for it.
+func (c *call) mayFetch(s *sight, r *compose.Request) error {
+	for _, ref := range r.MediaRefs() {
+		if ref.URL == "" {
+			continue
+		}
+		for i, t := range r.Targets {
+			if _, ok := s.byHandle(t.Account); !ok {
+				return &Problem{
+					Type: "urn:crier:problem:" + compose.CodeAccountNotFound, Title: http.StatusText(http.StatusNotFound),
+					Status: http.StatusNotFound, Code: compose.CodeAccountNotFound, Detail: "there is no such account",
+					Errors: []Issue{{
+						Location: fmt.Sprintf("targets[%d].account", i), Code: compose.CodeAccountNotFound,
+						Severity: string(post.SeverityError), Message: "there is no such account",
+					}},
+				}
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+// fetchMedia gets the files that a request gives as addresses, each once, and names them by their content.
+func (c *call) fetchMedia(ctx context.Context, r *compose.Request) error {
+	got := map[string]string{}
+	for _, ref := range r.MediaRefs() {
+		if ref.URL == "" {
+			continue
+		}
+		if ref.ID != "" {
+			return invalid("media", "invalid_type", "a file is named by its id or by an address, not by both")
+		}
+		id, ok := got[ref.URL]
+		if !ok {
+			if len(got) == maxFetches {
+				return invalid("media", "media_count", fmt.Sprintf("a request has at most %d files fetched", maxFetches))
+			}
+			alt := ""
+			if ref.Alt != nil {
+				alt = *ref.Alt
+			}
+			m, err := c.fetchOne(ctx, ref.URL, alt)
+			if err != nil {
+				return err
+			}
+			id = m.ID
+			got[ref.URL] = id
+		}
+		ref.ID, ref.URL = id, ""
+	}
+	return nil
+}
+
+// maxFetches bounds the files that one request has fetched.
+const maxFetches = 20
+
+func (c *call) fetchOne(ctx context.Context, address, alt string) (store.Media, error) {
+	var out store.Media
+	err := c.Fetcher.Fetch(ctx, address, func(body io.Reader) error {
+		var err error
+		out, err = c.keepFile(ctx, body, alt, c.effect())
+		return err
+	})
+	if err != nil {
+		return store.Media{}, fmt.Errorf("fetching a file: %w", err)
+	}
+	return out, nil
+}
+
+func (c *call) validatePost(ctx context.Context) (*answer, error) {
+	var r compose.Request
+	if err := c.decode(&r); err != nil {
+		return nil, err
+	}
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	env, err := c.env(ctx, s, &r)
+	if err != nil {
+		return nil, err
+	}
+	env.Free, env.DryRun = c.spacing(ctx, s), true
+	made := compose.Compose(env, r)
+	if err := c.allowed(s, &made, true); err != nil {
+		if p := problemOf(err); p.Status != http.StatusUnprocessableEntity {
+			return nil, err
+		}
+	}
+	out := Validation{OK: !made.Refused(), Errors: []Issue{}, Notes: listOf(made.New.Post.Notes), Targets: []ValidationTarget{}}
+	inTarget := map[string]bool{}
+	for _, p := range made.Places {
+		t := ValidationTarget{
+			Account: p.Account.Handle, Destination: textOr(p.Destination), Due: stampOr(p.Due), NextAttemptAt: stampOr(p.Next),
+			Problems: issues(p.Problems), Length: c.length(&p), Preview: contentView(p.Content),
+		}
+		for _, x := range p.Problems {
+			inTarget[x.Location+"\x00"+x.Code] = true
+		}
+		out.Targets = append(out.Targets, t)
+	}
+	for _, x := range made.Problems {
+		if !inTarget[x.Location+"\x00"+x.Code] {
+			out.Errors = append(out.Errors, issues([]post.Problem{x})...)
+		}
+	}
+	return &answer{body: out}, nil
+}
+
+// length counts the text of a target as its platform does, as far as that is known without asking it.
+func (c *call) length(p *compose.Place) *Length {
+	for _, x := range p.Problems {
+		if x.Code == compose.CodeTooLong && x.Limit > 0 {
+			return &Length{Used: x.Used, Limit: x.Limit, Unit: x.Unit}
+		}
+	}
+	o := c.Outlets[p.Account.Handle]
+	if o.Capabilities == nil {
+		return nil
+	}
+	f := o.Capabilities().Fields["text"]
+	out := &Length{Limit: int64(f.Max), Unit: f.Unit}
+	switch {
+	case f.Max == 0:
+		return nil
+	case f.Unit == "characters":
+		out.Used = int64(len([]rune(p.Content.Text)))
+	case f.Unit == "bytes":
+		out.Used = int64(len(p.Content.Text))
+	default:
+		return nil // a unit of the platform's own
+	}
+	return out
+}
+
+// postQuery selects posts.
+type postQuery struct {
+	State      string `query:"state" doc:"One state of posts, or several with commas."`
+	Account    string `query:"account" doc:"The handle of an account."`
+	Kind       string `query:"kind" doc:"brand or personal."`
+	Label      string `query:"label"`
+	Author     string `query:"author" doc:"The handle of a person."`
+	ExternalID string `query:"external_id"`
+	From       string `query:"from" doc:"Due at or after, RFC 3339."`
+	To         string `query:"to" doc:"Due before, RFC 3339."`
+	Limit      int    `query:"limit" doc:"1 to 500, 100 by default."`
+	Cursor     string `query:"cursor" doc:"As the page before gave it."`
+}
+
+// filter reads what lists of posts and deliveries have in common.
+func (q *postQuery) filter(s *sight) (store.Filter, error) {
+	f := store.Filter{
+		Visible: s.sees, Kind: post.Kind(q.Kind), Label: q.Label, Author: q.Author, ExternalID: q.ExternalID,
+		Now: s.now, Cursor: q.Cursor,
+	}
+	var err error
+	if f.Limit, err = limitOf(q.Limit); err != nil {
+		return f, err
+	}
+	if q.Kind != "" && !f.Kind.Valid() {
+		return f, invalid("query.kind", "invalid_parameter", "wanted: brand or personal")
+	}
+	if q.Account != "" {
+		v, ok := s.byHandle(q.Account)
+		if !ok {
+			return f, notFound("account")
+		}
+		key := v.Account.Key()
+		f.Account = &key
+	}
+	if f.From, err = instantOf(q.From, "query.from"); err != nil {
+		return f, err
+	}
+	f.To, err = instantOf(q.To, "query.to")
+	return f, err
+}
+
+func limitOf(n int) (int, error) {
+	switch {
+	case n == 0:
+		return 100, nil
+	case n < 0 || n > 500:
+		return 0, invalid("query.limit", "invalid_parameter", "wanted: 1 to 500")
+	}
+	return n, nil
+}
+
+func instantOf(s, location string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := civil.ParseInstant(s)
+	if err != nil {
+		return time.Time{}, invalid(location, civil.CodeTimeInvalid, "wanted: an RFC 3339 time with an offset")
+	}
+	return t, nil
+}
+
+// cursorError tells a damaged cursor from something that is not there.
+func cursorError(err error, cursor string) error {
+	if cursor != "" && errors.Is(err, store.ErrNotFound) {
+		return invalid("query.cursor", "invalid_parameter", "the cursor is none of this list")
+	}
+	return err
+}
+
+func (c *call) listPosts(ctx context.Context) (*answer, error) {
+	q, _ := c.query.(*postQuery)
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := q.filter(s)
+	if err != nil {
+		return nil, err
+	}
+	if f.Summaries, err = words(q.State, "query.state", post.Summaries()); err != nil {
+		return nil, err
+	}
+	page, err := c.Store.ListPosts(ctx, f)
+	if err != nil {
+		return nil, cursorError(err, q.Cursor)
+	}
+	out := Page[Post]{Items: make([]Post, 0, len(page.Items)), NextCursor: textOr(page.Next)}
+	for i := range page.Items {
+		out.Items = append(out.Items, s.view(&page.Items[i]))
+	}
+	return &answer{body: out, next: page.Next}, nil
+}
+
+// seenPost reads a post that is there for the asker.
+func (c *call) seenPost(ctx context.Context) (*sight, store.PostView, error) {
+	id, err := c.pathID("post")
+	if err != nil {
+		return nil, store.PostView{}, err
+	}
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, store.PostView{}, err
+	}
+	v, err := c.Store.PostByID(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, v, notFound("post")
+	}
+	if err != nil {
+		return nil, v, fmt.Errorf("reading the post: %w", err)
+	}
+	return s, v, s.post(&v.Post)
+}
+
+func (c *call) getPost(ctx context.Context) (*answer, error) {
+	s, v, err := c.seenPost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.answerPost(0, &v), nil
+}
+
+// changePost refuses unless the asker may change the post.
+func (c *call) changePost(s *sight, v *store.PostView) error {
+	if !v.Post.Draft && !c.who.Has(team.PostsWrite) {
+		return forbidden("this key lacks the scope " + string(team.PostsWrite) + ": it may write drafts")
+	}
+	return s.scheduleOn(&v.Post)
+}
+
+func (c *call) patchPost(ctx context.Context) (*answer, error) {
+	s, v, err := c.seenPost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.changePost(s, &v); err != nil {
+		return nil, err
+	}
+	if err := c.precondition(fmt.Sprint(v.Version), true); err != nil {
+		return nil, err
+	}
+	r, err := compose.MergePost(&v.Post, c.raw)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // problemOf knows it
+	}
+	if err := c.mayFetch(s, &r); err != nil {
+		return nil, err
+	}
+	if err := c.fetchMedia(ctx, &r); err != nil {
+		return nil, err
+	}
+	env, err := c.env(ctx, s, &r)
+	if err != nil {
+		return nil, err
+	}
+	env.Earlier = &v
+	made := compose.Compose(env, r)
+	if err := c.allowed(s, &made, r.Draft); err != nil {
+		return nil, err
+	}
+	if made.New.Post.Kind != v.Post.Kind {
+		return nil, invalid("targets", compose.CodeMixedKinds, "a post stays with the brand's accounts or with the person's")
+	}
+	e, err := c.Store.EditPost(ctx, c.effect(), compose.EditOf(&made, &v))
+	if err != nil {
+		return nil, fmt.Errorf("changing the post: %w", err)
+	}
+	c.Scheduler.Nudge()
+	return &answer{body: s.edited(&e), etag: fmt.Sprint(e.View.Version)}, nil
+}
+
+func (c *call) deletePost(ctx context.Context) (*answer, error) {
+	s, v, err := c.seenPost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.changePost(s, &v); err != nil {
+		return nil, err
+	}
+	if err := c.precondition(fmt.Sprint(v.Version), false); err != nil {
+		return nil, err
+	}
+	e, err := c.Store.CancelPost(ctx, c.effect(), v.Post.ID)
+	if err != nil {
+		return nil, fmt.Errorf("cancelling the post: %w", err)
+	}
+	c.Scheduler.Nudge()
+	return &answer{body: s.edited(&e)}, nil
+}
+
+func (c *call) submitPost(ctx context.Context) (*answer, error) {
+	s, v, err := c.seenPost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.scheduleOn(&v.Post); err != nil {
+		return nil, err
+	}
+	if err := c.precondition(fmt.Sprint(v.Version), false); err != nil {
+		return nil, err
+	}
+	if !v.Post.Draft {
+		return nil, problem(http.StatusConflict, "wrong_state", "the post is no draft")
+	}
+	for i := range v.Post.Targets {
+		if a := s.accounts[v.Post.Targets[i].Account].Account; a.Approvals > 0 {
+			return nil, problem(http.StatusConflict, "approval_needed", "posts of account "+a.Handle+" need approval: write the post anew without draft")
+		}
+	}
+	r := compose.RequestOf(&v.Post)
+	env, err := c.env(ctx, s, &r)
+	if err != nil {
+		return nil, err
+	}
+	env.Earlier, env.Submit = &v, true
+	r.Draft = false
+	made := compose.Compose(env, r)
+	if err := c.allowed(s, &made, false); err != nil {
+		return nil, err
+	}
+	due := map[post.ID]store.When{}
+	for i := range v.Deliveries {
+		if d := &v.Deliveries[i].Delivery; d.State == post.Draft {
+			due[d.ID] = made.When[d.ID]
+		}
+	}
+	view, err := c.Store.SubmitPost(ctx, c.write(func(result any) *answer {
+		v, _ := result.(store.PostView)
+		return s.answerPost(0, &v)
+	}), v.Post.ID, due)
+	if err != nil {
+		return nil, fmt.Errorf("submitting the post: %w", err)
+	}
+	c.Scheduler.Nudge()
+	return s.answerPost(0, &view), nil
+}
+
+func (c *call) history(ctx context.Context) (*answer, error) {
+	_, v, err := c.seenPost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.Store.History(ctx, v.Post.ID)
+	if err != nil {
+		return nil, fmt.Errorf("reading the history: %w", err)
+	}
+	out := Page[Change]{Items: make([]Change, 0, len(all))}
+	for _, x := range all {
+		out.Items = append(out.Items, Change{
+			Seq: x.Seq, At: stamp(x.At), Actor: x.Actor, Type: x.Type, Delivery: idOr(x.Delivery),
+			From: textOr(string(x.From)), To: textOr(string(x.To)), Detail: x.Detail,
+		})
+	}
+	return &answer{body: out}, nil
+}

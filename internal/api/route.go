@@ -1,0 +1,271 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"reflect"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"crier/internal/compose"
+	"crier/internal/post"
+	"crier/internal/team"
+	"crier/store"
+)
+
+// maxBody bounds a JSON body.
+const maxBody = 1 << 20
+
+// route is one call of the API: what serves it and what the OpenAPI document says of it.
+type route struct {
+	method, path string
+	id, summary  string
+	tag          string
+	scope        team.Scope // what the key needs
+	query, body  any        // zero values of the types; nil when there is none
+	answer       any        // zero value of the answer's type; nil for 204
+	status       int
+	ifMatch      bool // the entity tag is needed
+	multipart    bool // a file is taken as well as JSON; the handler reads the body
+	file         bool // the answer is a file
+	handle       func(ctx context.Context, c *call) (*answer, error)
+}
+
+// call is one request on its way through its handler.
+type call struct {
+	*api
+	r     *http.Request
+	w     http.ResponseWriter
+	who   team.Principal
+	at    time.Time
+	raw   []byte // the body; empty for multipart
+	query any    // pointer to the route's query type
+	once  *store.Once
+	// rendered says that the store was given the answer with the effect.
+	rendered bool
+	// secret says that the answer holds a secret, so that it is stored sealed.
+	secret bool
+}
+
+// wrap is what every request passes: its id, a net for panics, and answers for what no route takes.
+func (a *api) wrap(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := a.NewID().String()
+		w.Header().Set("X-Request-Id", id)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		out := &recorder{ResponseWriter: w}
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // the value that net/http documents
+				panic(p)
+			}
+			a.Log.ErrorContext(r.Context(), "a handler broke down", "request", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			if !out.wrote {
+				writeProblem(w, id, problem(http.StatusInternalServerError, "internal", "something broke here: the log knows more under the request id"))
+			}
+		}()
+		handler, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(out, r)
+			return
+		}
+		// The mux has its own words for what it does not know; they are kept apart from their text.
+		probe := &silent{header: http.Header{}}
+		handler.ServeHTTP(probe, r)
+		if allow := probe.header.Get("Allow"); allow != "" {
+			w.Header().Set("Allow", allow)
+			writeProblem(out, id, problem(http.StatusMethodNotAllowed, "method_not_allowed", "this path does not take that method"))
+			return
+		}
+		writeProblem(out, id, notFound("path"))
+	})
+}
+
+// recorder remembers whether an answer has begun.
+type recorder struct {
+	http.ResponseWriter
+	wrote bool
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.wrote = true
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.wrote = true
+	return r.ResponseWriter.Write(b) //nolint:wrapcheck // a writer passes on what it was told
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// silent takes an answer's header and drops its text.
+type silent struct{ header http.Header }
+
+func (s *silent) Header() http.Header         { return s.header }
+func (s *silent) Write(b []byte) (int, error) { return len(b), nil }
+func (s *silent) WriteHeader(int)             {}
+
+// serve runs one route.
+func (a *api) serve(rt *route) func(huma.Context) {
+	return func(hc huma.Context) {
+		r, w := humago.Unwrap(hc)
+		ctx := r.Context()
+		c := &call{api: a, r: r, w: w, at: a.now()}
+		out, err := a.run(ctx, rt, c)
+		if err != nil {
+			a.fail(ctx, c, rt, err)
+			return
+		}
+		if err := c.send(out); err != nil {
+			a.fail(ctx, c, rt, err)
+		}
+	}
+}
+
+func (a *api) fail(ctx context.Context, c *call, rt *route, err error) {
+	id := c.w.Header().Get("X-Request-Id")
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError {
+		a.Log.ErrorContext(ctx, "a request was not answered", "request", id, "route", rt.id, "code", p.Code, "error", p.cause)
+	}
+	writeProblem(c.w, id, p)
+}
+
+func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
+	var err error
+	if c.who, err = a.principal(ctx, c.r, c.at); err != nil {
+		return nil, err
+	}
+	if err := a.limit(c.w, c.who.Key, c.at); err != nil {
+		return nil, err
+	}
+	if rt.scope != "" && !c.who.Has(rt.scope) {
+		return nil, forbidden("this key lacks the scope " + string(rt.scope))
+	}
+	if c.query, err = readQuery(c.r.URL, rt.query); err != nil {
+		return nil, err
+	}
+	if err := c.readBody(rt); err != nil {
+		return nil, err
+	}
+	if rt.method != http.MethodPost || c.r.Header.Get("Idempotency-Key") == "" {
+		return rt.handle(ctx, c)
+	}
+	return c.runOnce(ctx, rt)
+}
+
+// readBody takes the whole of a JSON body. Its type is believed only where it matters: curl sends JSON as a form unless
+// told otherwise.
+func (c *call) readBody(rt *route) error {
+	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil {
+		kind = ""
+	}
+	if kind == "multipart/form-data" && rt.multipart {
+		return nil
+	}
+	json := kind == "" || kind == "application/json" || kind == "text/plain" || kind == "application/x-www-form-urlencoded" ||
+		kind == "application/merge-patch+json" || (strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json"))
+	if c.raw, err = io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody)); err != nil {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			return err //nolint:wrapcheck // problemOf knows it
+		}
+		return problem(http.StatusBadRequest, "body_unreadable", "the body did not arrive whole")
+	}
+	if !json && len(c.raw) > 0 {
+		return problem(http.StatusUnsupportedMediaType, "unsupported_media_type", "wanted: application/json")
+	}
+	if rt.body == nil && len(bytes.TrimSpace(c.raw)) > 0 && !bytes.Equal(bytes.TrimSpace(c.raw), []byte("{}")) && rt.method != http.MethodGet {
+		return invalid("body", "unknown_field", "this call takes no body")
+	}
+	return nil
+}
+
+// decode reads the body strictly.
+func (c *call) decode(into any) error {
+	return compose.Decode(c.raw, into) //nolint:wrapcheck // problemOf knows it
+}
+
+// readQuery reads the query into a new value of the type of zero, strictly: every parameter is known and there once.
+func readQuery(u *url.URL, zero any) (any, error) {
+	values, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, invalid("query", "invalid_query", "the query cannot be read")
+	}
+	var problems []post.Problem
+	add := func(name, code, message string) {
+		problems = append(problems, post.Problem{
+			Location: "query." + name, Code: code, Severity: post.SeverityError, Message: message,
+		})
+	}
+	fields := map[string]reflect.Value{}
+	var into any
+	if zero != nil {
+		v := reflect.New(reflect.TypeOf(zero))
+		into = v.Interface()
+		for _, f := range reflect.VisibleFields(v.Elem().Type()) {
+			if name := f.Tag.Get("query"); name != "" {
+				fields[name] = v.Elem().FieldByIndex(f.Index)
+			}
+		}
+	}
+	for name, all := range values {
+		field, ok := fields[name]
+		switch {
+		case !ok:
+			add(safeName(name), "unknown_parameter", "there is no such query parameter")
+		case len(all) > 1 || len(all[0]) > 1024 || strings.ContainsRune(all[0], 0):
+			add(name, "invalid_parameter", "wanted: one value of at most 1024 bytes")
+		case field.Kind() == reflect.Int:
+			n, err := strconv.Atoi(all[0])
+			if err != nil {
+				add(name, "invalid_parameter", "wanted: a whole number")
+			}
+			field.SetInt(int64(n))
+		default:
+			field.SetString(all[0])
+		}
+	}
+	if len(problems) > 0 {
+		return nil, refused(problems)
+	}
+	return into, nil
+}
+
+// safeName is a parameter's name as it may stand in an answer.
+func safeName(name string) string {
+	for _, r := range name {
+		if r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			return "(unprintable)"
+		}
+	}
+	if len(name) > 64 {
+		return name[:64] + "…"
+	}
+	return name
+}
+
+// pathID reads the id in the path; one that is none names nothing.
+func (c *call) pathID(what string) (post.ID, error) {
+	id, err := post.ParseID(c.r.PathValue("id"))
+	if err != nil {
+		return post.ID{}, notFound(what)
+	}
+	return id, nil
+}

@@ -1,0 +1,460 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"crier/internal/civil"
+	"crier/internal/compose"
+	"crier/internal/post"
+	"crier/internal/recurrence"
+	"crier/internal/team"
+	"crier/scheduler"
+	"crier/store"
+)
+
+// seriesBody is a recurring post as a client asks for it. In a patch, what is absent stays.
+type seriesBody struct {
+	Name     *string            `json:"name,omitempty"`
+	Cron     *string            `json:"cron,omitempty" doc:"Five fields, such as 0 9 * * MON-FRI; this or every."`
+	Every    *string            `json:"every,omitempty" doc:"Such as 2w, 3d, 12h; with start."`
+	Start    *string            `json:"start,omitempty" doc:"The first run of every."`
+	TimeZone *string            `json:"time_zone,omitempty" doc:"IANA zone; without it that of the first account."`
+	Until    *string            `json:"until,omitempty" doc:"The last moment of a run; an empty text is for ever."`
+	Posts    *[]json.RawMessage `json:"posts,omitempty" doc:"Posts without at, used in order."`
+	Order    *string            `json:"order,omitempty" enum:"once,cycle" doc:"Use each post once, or begin again (the default)."`
+}
+
+const (
+	maxPool = 500
+	// nextRuns is how many runs a series is answered with.
+	nextRuns = 5
+	// maxPreview bounds a preview.
+	maxPreview = 100
+	// farAhead bounds how far runs are looked for.
+	farAhead = 5 * 366 * 24 * time.Hour
+)
+
+// apply puts what a client said over a series, and checks the whole.
+func (c *call) apply(ctx context.Context, s *sight, x *store.Series, b *seriesBody) error {
+	set := func(into *string, from *string) {
+		if from != nil {
+			*into = *from
+		}
+	}
+	set(&x.Name, b.Name)
+	if b.Cron != nil && *b.Cron != "" {
+		x.Every, x.Start = "", ""
+	}
+	if b.Every != nil && *b.Every != "" {
+		x.Cron = ""
+	}
+	set(&x.Cron, b.Cron)
+	set(&x.Every, b.Every)
+	set(&x.Start, b.Start)
+	set(&x.TimeZone, b.TimeZone)
+	set(&x.Order, b.Order)
+	if len(x.Name) > 200 {
+		return invalid("name", compose.CodeTooLong, "wanted: at most 200 bytes")
+	}
+	if x.Order == "" {
+		x.Order = "cycle"
+	}
+	if x.Order != "once" && x.Order != "cycle" {
+		return invalid("order", "invalid_type", "wanted: once or cycle")
+	}
+	if b.Posts != nil {
+		if err := c.readPool(ctx, s, x, *b.Posts); err != nil {
+			return err
+		}
+	}
+	if len(x.Posts) == 0 {
+		return invalid("posts", "posts_required", "a series needs a post")
+	}
+	if err := readUntil(x, b.Until); err != nil {
+		return err
+	}
+	rule, err := recurrence.Parse(scheduler.Spec(*x))
+	if e, ok := errors.AsType[*recurrence.Error](err); ok {
+		return invalid(e.Field, e.Code, e.Message)
+	}
+	next, ok := rule.Next(c.at)
+	if !ok {
+		return invalid("until", recurrence.CodeNeverFires, "there is no run ahead")
+	}
+	return c.checkPool(ctx, s, x, next)
+}
+
+// readPool reads the posts strictly, and has the files fetched that they give as addresses.
+func (c *call) readPool(ctx context.Context, s *sight, x *store.Series, raw []json.RawMessage) error {
+	if len(raw) > maxPool {
+		return invalid("posts", "too_many_values", "wanted: at most 500 posts")
+	}
+	x.Posts = nil
+	for i, one := range raw {
+		r, err := compose.Pooled(one)
+		if err != nil {
+			return within(fmt.Sprintf("posts[%d]", i), err)
+		}
+		if x.TimeZone == "" && len(r.Targets) > 0 {
+			if v, ok := s.byHandle(r.Targets[0].Account); ok {
+				x.TimeZone = v.Account.TimeZone
+			}
+		}
+		if err := c.mayFetch(s, &r); err != nil {
+			return err
+		}
+		if err := c.fetchMedia(ctx, &r); err != nil {
+			return err
+		}
+		b, err := json.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("writing a post of the pool: %w", err)
+		}
+		x.Posts = append(x.Posts, b)
+	}
+	return nil
+}
+
+// within puts a place in front of those of a refusal.
+func within(at string, err error) error {
+	e, ok := errors.AsType[*compose.BodyError](err)
+	if !ok {
+		return err
+	}
+	out := &compose.BodyError{}
+	for _, p := range e.Problems {
+		if p.Location == "" {
+			p.Location = at
+		} else {
+			p.Location = at + "." + p.Location
+		}
+		out.Problems = append(out.Problems, p)
+	}
+	return out
+}
+
+func readUntil(x *store.Series, until *string) error {
+	if until == nil {
+		return nil
+	}
+	x.Until = time.Time{}
+	if *until == "" {
+		return nil
+	}
+	if at, err := civil.ParseInstant(*until); err == nil {
+		x.Until = post.Instant(at)
+		return nil
+	}
+	local, err := civil.Parse(*until)
+	zone, zerr := civil.LoadZone(x.TimeZone)
+	if err != nil || zerr != nil {
+		return invalid("until", recurrence.CodeUntil, "wanted: RFC 3339, or a local time in time_zone")
+	}
+	x.Until = post.Instant(civil.Resolve(local, zone).At)
+	return nil
+}
+
+// checkPool composes each post as its run would, so that what a platform refuses is told now.
+func (c *call) checkPool(ctx context.Context, s *sight, x *store.Series, next recurrence.Occurrence) error {
+	when := store.When{Due: post.Instant(next.At), LocalDue: next.Local.String(), TimeZone: next.Zone}
+	var all []post.Problem
+	x.Accounts = nil
+	kind, owner := post.Kind(""), ""
+	for i, raw := range x.Posts {
+		r, err := compose.Pooled(raw)
+		if err != nil {
+			return within(fmt.Sprintf("posts[%d]", i), err)
+		}
+		env, err := c.env(ctx, s, &r)
+		if err != nil {
+			return err
+		}
+		env.Fixed, env.Series = &when, x.ID
+		made := compose.Compose(env, r)
+		if err := c.allowed(s, &made, false); err != nil {
+			if p := problemOf(err); p.Status != http.StatusUnprocessableEntity {
+				return err
+			}
+		}
+		for _, p := range made.Problems {
+			if p.Severity == post.SeverityError {
+				p.Location = fmt.Sprintf("posts[%d].%s", i, p.Location)
+				all = append(all, p)
+			}
+		}
+		p := &made.New.Post
+		if kind == "" {
+			kind, owner = p.Kind, p.Owner
+		}
+		if p.Kind != kind || p.Owner != owner {
+			all = append(all, post.Problem{
+				Location: fmt.Sprintf("posts[%d].targets", i), Code: compose.CodeMixedKinds, Severity: post.SeverityError,
+				Message: "a series goes to accounts of brands or to one person's own, not to both",
+			})
+		}
+		for _, t := range p.Targets {
+			if !slices.Contains(x.Accounts, t.Account) {
+				x.Accounts = append(x.Accounts, t.Account)
+			}
+		}
+	}
+	if len(all) > 0 {
+		return refused(all)
+	}
+	if x.Kind != "" && x.Kind != kind {
+		return invalid("posts", compose.CodeMixedKinds, "a series stays with the brand's accounts or with the person's")
+	}
+	x.Kind, x.Owner = kind, owner
+	return nil
+}
+
+// seesSeries reports whether every account of a series is there for the asker.
+func (s *sight) seesSeries(x *store.Series) bool {
+	return len(x.Accounts) > 0 && !slices.ContainsFunc(x.Accounts, func(k post.AccountKey) bool { return !s.sees(k) })
+}
+
+// runs lists the next runs, those left out too.
+func runs(x *store.Series, now time.Time, n int) []Run {
+	out := []Run{}
+	rule, err := recurrence.Parse(scheduler.Spec(*x))
+	if err != nil {
+		return out // it was checked when it was written; zone data may have changed since
+	}
+	for _, o := range rule.Between(now, now.Add(farAhead), n) {
+		out = append(out, Run{
+			Run: o.Key, At: stamp(o.At), Local: o.Local.String(), TimeZone: o.Zone, Note: o.Note, Skipped: slices.Contains(x.Skipped, o.Key),
+		})
+	}
+	return out
+}
+
+func seriesView(x *store.Series, now time.Time) Series {
+	next := slices.DeleteFunc(runs(x, now, nextRuns+len(x.Skipped)), func(r Run) bool { return r.Skipped })
+	return Series{
+		ID: x.ID.String(), Version: x.Version, Name: x.Name, Author: x.Author, CreatedAt: stamp(x.CreatedAt), Kind: string(x.Kind),
+		Accounts: kindAccounts(x.Accounts), Cron: textOr(x.Cron), Every: textOr(x.Every), Start: textOr(x.Start), TimeZone: x.TimeZone,
+		Until: stampOr(x.Until), Order: x.Order, Posts: listOf(x.Posts), Used: x.Used, Next: next[:min(len(next), nextRuns)],
+	}
+}
+
+func (c *call) answerSeries(status int, x *store.Series) *answer {
+	out := &answer{status: status, body: seriesView(x, c.at), etag: fmt.Sprint(x.Version)}
+	if status == http.StatusCreated {
+		out.location = Base + "/series/" + x.ID.String()
+	}
+	return out
+}
+
+func (c *call) createSeries(ctx context.Context) (*answer, error) {
+	var b seriesBody
+	if err := c.decode(&b); err != nil {
+		return nil, err
+	}
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x := store.Series{ID: c.NewID(), Author: c.who.Person, CreatedAt: c.at, Planned: c.at}
+	if err := c.apply(ctx, s, &x, &b); err != nil {
+		return nil, err
+	}
+	made, err := c.Store.CreateSeries(ctx, c.write(func(result any) *answer {
+		x, _ := result.(store.Series)
+		return c.answerSeries(http.StatusCreated, &x)
+	}), x)
+	if err != nil {
+		return nil, fmt.Errorf("writing the series: %w", err)
+	}
+	c.planned(ctx, made.ID)
+	return c.answerSeries(http.StatusCreated, &made), nil
+}
+
+// planned has the first runs made at once. If that fails, the planner's turn makes them.
+func (c *call) planned(ctx context.Context, id post.ID) {
+	if c.PlanSeries != nil {
+		if err := c.PlanSeries(ctx, id); err != nil {
+			c.Log.WarnContext(ctx, "the runs of a series are made later", "series", id, "error", err)
+		}
+	}
+	c.Scheduler.Nudge()
+}
+
+func (c *call) listSeries(ctx context.Context) (*answer, error) {
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.Store.ListSeries(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the series: %w", err)
+	}
+	out := Page[Series]{Items: []Series{}}
+	for i := range all {
+		if s.seesSeries(&all[i]) {
+			out.Items = append(out.Items, seriesView(&all[i], c.at))
+		}
+	}
+	return &answer{body: out}, nil
+}
+
+// seenSeries reads the series in the path, if it is there for the asker.
+func (c *call) seenSeries(ctx context.Context) (*sight, store.Series, error) {
+	id, err := c.pathID("series")
+	if err != nil {
+		return nil, store.Series{}, err
+	}
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, store.Series{}, err
+	}
+	x, err := c.Store.SeriesByID(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || (err == nil && (x.Deleted || !s.seesSeries(&x))) {
+		return nil, x, notFound("series")
+	}
+	if err != nil {
+		return nil, x, fmt.Errorf("reading the series: %w", err)
+	}
+	return s, x, nil
+}
+
+// ownSeries is seenSeries for those who may change it.
+func (c *call) ownSeries(ctx context.Context) (*sight, store.Series, error) {
+	s, x, err := c.seenSeries(ctx)
+	if err != nil {
+		return nil, x, err
+	}
+	for _, k := range x.Accounts {
+		if err := s.may(s.dir.Schedule, k); err != nil {
+			return nil, x, err
+		}
+	}
+	return s, x, c.precondition(fmt.Sprint(x.Version), false)
+}
+
+func (c *call) getSeries(ctx context.Context) (*answer, error) {
+	_, x, err := c.seenSeries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.answerSeries(0, &x), nil
+}
+
+func (c *call) patchSeries(ctx context.Context) (*answer, error) {
+	s, x, err := c.ownSeries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var b seriesBody
+	if err := c.decode(&b); err != nil {
+		return nil, err
+	}
+	version := x.Version
+	if err := c.apply(ctx, s, &x, &b); err != nil {
+		return nil, err
+	}
+	// The runs that are made and have not begun are cancelled with the edit, and made anew from here.
+	x.Planned = c.at
+	if b.Posts != nil {
+		x.Used = 0
+	} else {
+		open, err := c.openRuns(ctx, x.ID)
+		if err != nil {
+			return nil, err
+		}
+		x.Used = max(0, x.Used-open)
+	}
+	out, err := c.Store.EditSeries(ctx, c.effect(), x, version)
+	if err != nil {
+		return nil, fmt.Errorf("changing the series: %w", err)
+	}
+	c.planned(ctx, out.ID)
+	return c.answerSeries(0, &out), nil
+}
+
+// openRuns counts the runs that took a post of the pool and have not begun: the edit gives their posts back.
+func (c *call) openRuns(ctx context.Context, id post.ID) (int, error) {
+	posts := map[post.ID]bool{}
+	f := store.Filter{Series: id, States: []post.State{post.InReview, post.Scheduled}, Now: c.at, Limit: 500}
+	for {
+		page, err := c.Store.ListDeliveries(ctx, f)
+		if err != nil {
+			return 0, fmt.Errorf("counting the runs: %w", err)
+		}
+		for i := range page.Items {
+			posts[page.Items[i].Delivery.Post] = true
+		}
+		if f.Cursor = page.Next; page.Next == "" {
+			return len(posts), nil
+		}
+	}
+}
+
+func (c *call) deleteSeries(ctx context.Context) (*answer, error) {
+	_, x, err := c.ownSeries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Store.DeleteSeries(ctx, c.effect(), x.ID, x.Version); err != nil {
+		return nil, fmt.Errorf("ending the series: %w", err)
+	}
+	c.Scheduler.Nudge()
+	return &answer{}, nil
+}
+
+// previewQuery says how many runs are wanted.
+type previewQuery struct {
+	N int `query:"n" doc:"1 to 100, 5 by default."`
+}
+
+func (c *call) previewSeries(ctx context.Context) (*answer, error) {
+	q, _ := c.query.(*previewQuery)
+	n := q.N
+	if n == 0 {
+		n = nextRuns
+	}
+	if n < 0 || n > maxPreview {
+		return nil, invalid("query.n", "invalid_parameter", "wanted: 1 to 100")
+	}
+	_, x, err := c.seenSeries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{body: Page[Run]{Items: runs(&x, c.at, n)}}, nil
+}
+
+// skipBody names a run to leave out.
+type skipBody struct {
+	Run string `json:"run,omitempty" doc:"As the series or its preview names it."`
+}
+
+func (c *call) skipRun(ctx context.Context) (*answer, error) {
+	var b skipBody
+	if err := c.decode(&b); err != nil {
+		return nil, err
+	}
+	_, x, err := c.ownSeries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := slices.ContainsFunc(runs(&x, c.at, 1000), func(r Run) bool { return r.Run == b.Run })
+	if !known {
+		return nil, invalid("run", "run_unknown", "the series has no such run ahead: its preview names them")
+	}
+	if err := c.Store.SkipOccurrence(ctx, c.effect(), x.ID, b.Run); err != nil {
+		return nil, fmt.Errorf("leaving a run out: %w", err)
+	}
+	c.Scheduler.Nudge()
+	if x, err = c.Store.SeriesByID(ctx, x.ID); err != nil {
+		return nil, fmt.Errorf("reading the series: %w", err)
+	}
+	return c.answerSeries(0, &x), nil
+}
+
+// seriesScope is what writing a series needs: its posts are never drafts.
+const seriesScope = team.PostsWrite

@@ -1,0 +1,190 @@
+package scheduler_test
+
+import (
+	"testing"
+	"time"
+
+	"crier/adapters"
+	"crier/internal/post"
+)
+
+func refusedToken() error {
+	return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Auth, Message: "the token has ended"}
+}
+
+func TestARefusedTokenIsRefreshedOnceAndThePostGoesOut(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.p.script["acme"] = []behaviour{denied}
+		w.start()
+		id := w.send("acme", "one", time.Second)
+		w.pass(2 * time.Second)
+		w.is(id, post.Published)
+		w.said("acme-id", "one")
+		if r, v := w.p.count("acme refresh"), w.p.count("acme verify"); r != 1 || v != 2 {
+			t.Errorf("%d refreshes and %d verifications, want 1 and 2", r, v)
+		}
+		if n := w.get(id).Attempts; n != 1 {
+			t.Errorf("%d attempts counted, want 1", n)
+		}
+	})
+}
+
+func TestADeadTokenHoldsTheAccountUntilItIsReconnected(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.p.verify["acme"] = refusedToken()
+		w.startWithChores(nil)
+		id := w.send("acme", "one", 5*time.Minute)
+		w.pass(10 * time.Minute)
+		w.is(id, post.Scheduled)
+		w.said("acme-id")
+		if got := w.status("acme"); got != post.StatusNeedsReconnect {
+			t.Errorf("the account is %s", got)
+		}
+		w.p.set(func() { delete(w.p.verify, "acme") })
+		w.ok(w.s.Verify(w.t.Context(), w.key("acme")))
+		w.pass(time.Second)
+		w.is(id, post.Published)
+		if got := w.status("acme"); got != post.StatusOK {
+			t.Errorf("the account is %s", got)
+		}
+	})
+}
+
+func TestADeadTokenIsAskedAboutEverLessOften(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.p.verify["acme"] = refusedToken()
+		w.startWithChores(nil)
+		for _, step := range []struct {
+			after time.Duration
+			want  int
+		}{{30 * time.Second, 1}, {2 * time.Minute, 2}, {8 * time.Minute, 3}, {25 * time.Minute, 4}, {90 * time.Minute, 5}, {150 * time.Minute, 6}} {
+			w.pass(step.after - time.Since(w.began))
+			if n := w.p.count("acme verify"); n != step.want {
+				t.Errorf("after %s it was verified %d times, want %d", step.after, n, step.want)
+			}
+		}
+		w.p.set(func() { delete(w.p.verify, "acme") })
+		w.pass(time.Hour)
+		if got := w.status("acme"); got != post.StatusOK {
+			t.Errorf("it did not heal by itself: %s", got)
+		}
+	})
+}
+
+func TestATokenThatVerifiesButMayNotPostIsTriedEverLessOften(t *testing.T) {
+	a := account("acme", post.Brand)
+	a.MaxLate = 1000 * time.Hour
+	inWorld(t, func(w *world) {
+		for range 2000 {
+			w.p.script["acme"] = append(w.p.script["acme"], denied)
+		}
+		w.startWithChores(nil)
+		w.send("acme", "one", time.Second)
+		w.pass(10 * time.Second)
+		if got := w.status("acme"); got != post.StatusNeedsReconnect {
+			t.Errorf("the account is %s", got)
+		}
+		w.pass(24 * time.Hour)
+		if n := w.p.count("acme commit"); n < 3 || n > 60 {
+			t.Errorf("%d commits with a refused token in a day", n)
+		}
+	}, a)
+}
+
+func TestALackingPermissionHoldsTheAccount(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.p.script["acme"] = []behaviour{forbidden}
+		w.startWithChores(nil)
+		id := w.send("acme", "one", time.Second)
+		w.pass(5 * time.Minute)
+		w.is(id, post.Scheduled, "permission")
+		if got := w.status("acme"); got != post.StatusNeedsReconnect {
+			t.Errorf("the account is %s", got)
+		}
+		w.ok(w.s.Verify(w.t.Context(), w.key("acme")))
+		w.pass(time.Second)
+		w.is(id, post.Published)
+	})
+}
+
+func TestAWrongIdentityIsHeldAndNeverPosts(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.p.owner["acme"] = "ann-at-home"
+		w.send("acme", "due before the start", 0)
+		w.startWithChores(nil)
+		w.send("acme", "due later", time.Minute)
+		w.pass(24 * time.Hour)
+		if got := w.status("acme"); got != post.StatusWrongIdentity {
+			t.Errorf("the account is %s", got)
+		}
+		if n := w.p.count("acme commit"); n != 0 {
+			t.Errorf("%d commits in the wrong name", n)
+		}
+	})
+}
+
+func TestTwoAccountsOfOneIdentity(t *testing.T) {
+	first, second := account("first", post.Brand), account("second", post.Personal)
+	second.Identity = first.Identity
+	inWorld(t, func(w *world) {
+		w.start()
+		w.pass(time.Second)
+		statuses := map[post.AccountStatus]int{w.status("first"): 1}
+		statuses[w.status("second")]++
+		if statuses[post.StatusOK] != 1 || statuses[post.StatusWrongIdentity] != 1 {
+			t.Errorf("the accounts are %v, want one ok and one of a wrong identity", statuses)
+		}
+		w.send("first", "one", time.Second)
+		w.send("second", "two", time.Second)
+		w.pass(time.Minute)
+		if n := len(w.p.out()); n != 1 {
+			t.Errorf("%d posts are out, want 1", n)
+		}
+	}, first, second)
+}
+
+func TestAVerificationThatPanicsEndsNothing(t *testing.T) {
+	bad, good := account("bad", post.Brand), account("good", post.Brand)
+	inWorld(t, func(w *world) {
+		w.p.panics["bad"] = true
+		w.startWithChores(nil)
+		id := w.send("bad", "one", time.Second)
+		w.send("good", "two", time.Second)
+		w.pass(time.Minute)
+		w.is(id, post.Scheduled, "server")
+		w.said("good-id", "two")
+		if err := w.s.Verify(w.t.Context(), w.key("bad")); err == nil {
+			t.Error("a verification that broke down passed")
+		}
+		w.p.set(func() { delete(w.p.panics, "bad") })
+		w.pass(10 * time.Minute)
+		w.is(id, post.Published)
+	}, bad, good)
+}
+
+func TestARefreshThatPanicsEndsNothing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.p.script["acme"] = []behaviour{denied}
+		w.p.refresh = func(string) error { panic("no refresh token") }
+		w.start()
+		id := w.send("acme", "one", time.Second)
+		w.pass(time.Minute)
+		w.is(id, post.Published)
+	})
+}
+
+func TestABrokenNetworkAtTheStartIsAskedAgain(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.p.verify["acme"] = &adapters.Error{Fate: adapters.Unknown, Reason: adapters.Network, Message: "no route"}
+		w.startWithChores(nil)
+		id := w.send("acme", "one", time.Second)
+		w.pass(45 * time.Second)
+		w.is(id, post.Scheduled, "network")
+		if got := w.status("acme"); got != post.StatusOK {
+			t.Errorf("a broken network held the account: %s", got)
+		}
+		w.p.set(func() { delete(w.p.verify, "acme") })
+		w.pass(2 * time.Minute)
+		w.is(id, post.Published)
+	})
+}

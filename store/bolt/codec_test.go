@@ -1,0 +1,121 @@
+package bolt
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"crier/internal/post"
+	"crier/store"
+)
+
+// fill sets every field of a struct to something that is not zero, so that a field which the codec forgets is seen.
+func fill(v reflect.Value, n *int64) {
+	*n++
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(time.UnixMilli(1_800_000_000_000 + *n).UTC()))
+			return
+		}
+		for i := range v.NumField() {
+			fill(v.Field(i), n)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fallthrough
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(v.Index(i), n)
+		}
+	case reflect.String:
+		v.SetString("text" + time.Duration(*n).String())
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Uint8:
+		v.SetUint(uint64(*n) % 251)
+	case reflect.Uint64:
+		v.SetUint(uint64(*n))
+	default:
+		v.SetInt(*n)
+	}
+}
+
+func filled[T any]() *T {
+	var v T
+	n := int64(0)
+	fill(reflect.ValueOf(&v).Elem(), &n)
+	return &v
+}
+
+func TestRecordsKeepEveryField(t *testing.T) {
+	t.Parallel()
+	d := filled[post.Delivery]()
+	d.State, d.Account.Kind = post.Unconfirmed, post.Personal
+	for _, want := range []*post.Delivery{d, {ID: d.ID, State: post.Draft, Account: d.Account}} {
+		got, err := decodeDelivery(want.ID, encodeDelivery(want))
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("delivery: %v (-want +got):\n%s", err, diff)
+		}
+	}
+	c := filled[post.Change]()
+	gotChange, err := decodeChange(c.Seq, encodeChange(c))
+	if diff := cmp.Diff(*c, gotChange); err != nil || diff != "" {
+		t.Errorf("change: %v (-want +got):\n%s", err, diff)
+	}
+	a := filled[post.Attempt]()
+	gotAttempt, err := decodeAttempt(nil, encodeAttempt(a), a.N)
+	if diff := cmp.Diff(*a, gotAttempt); err != nil || diff != "" {
+		t.Errorf("attempt: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestADamagedRecordIsAnErrorWithItsKey(t *testing.T) {
+	t.Parallel()
+	d := filled[post.Delivery]()
+	d.State, d.Account.Kind = post.Scheduled, post.Brand
+	whole := encodeDelivery(d)
+	for n := range whole {
+		if _, err := decodeDelivery(d.ID, whole[:n]); !errors.Is(err, store.ErrCorrupt) {
+			t.Fatalf("cut to %d bytes: %v, want ErrCorrupt", n, err)
+		}
+	}
+	whole[0]++
+	if _, err := decodeDelivery(d.ID, whole); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("of another version: %v, want ErrCorrupt", err)
+	}
+}
+
+func FuzzRecords(f *testing.F) {
+	d := filled[post.Delivery]()
+	d.State, d.Account.Kind = post.Scheduled, post.Brand
+	f.Add(encodeDelivery(d))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		_, _ = decodeDelivery(d.ID, b)
+		_, _ = decodeLane(d.Account, b)
+		_, _ = decodeIntent(d.ID, b)
+		_, _ = decodeChange(1, b)
+		_, _ = decodeAttempt(nil, b, 1)
+		_, _ = readReady(b, b)
+	})
+}
+
+func TestKeysOrderLikeTime(t *testing.T) {
+	t.Parallel()
+	times := []time.Time{{}, time.UnixMilli(-5), time.UnixMilli(0), time.UnixMilli(1), time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for i := range times[1:] {
+		a, b := addTime(nil, times[i]), addTime(nil, times[i+1])
+		if string(a) >= string(b) {
+			t.Errorf("%v does not stand before %v", times[i], times[i+1])
+		}
+		if got := instant(keyMillis(b)); !got.Equal(times[i+1]) {
+			t.Errorf("%v came back as %v", times[i+1], got)
+		}
+	}
+}

@@ -131,12 +131,17 @@ func (t *Recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 		update(func(c *Call) { c.Err, c.Ended = err, t.Now() })
 		return err
 	}
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { update(func(c *Call) { c.Written = true }) }}
-	out := r.Clone(httptrace.WithClientTrace(ctx, trace))
 	stopped := func(cause error) error {
 		update(func(c *Call) { c.Stopped, c.Written = true, false })
 		return fmt.Errorf("%w: %w", ErrStopped, cause)
 	}
+	var late lateGate
+	trace := &httptrace.ClientTrace{WroteHeaders: func() {
+		if !late.refuses() {
+			update(func(c *Call) { c.Written = true })
+		}
+	}}
+	out := r.Clone(httptrace.WithClientTrace(ctx, trace))
 	if commit {
 		if len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["X-Idempotency-Key"]) > 0 {
 			closeBody(r)
@@ -144,6 +149,8 @@ func (t *Recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		// One earlier commit in the same flight means that some layer is repeating it.
 		if flight.commits() > 1 {
+			// What counts of the flight is the earlier one, which may be out.
+			update(func(c *Call) { c.Commit = false })
 			closeBody(r)
 			return nil, fail(stopped(errors.New("a commit is never repeated")))
 		}
@@ -153,14 +160,16 @@ func (t *Recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 				closeBody(r)
 				return nil, fail(stopped(err))
 			}
-			// Dialling may take seconds, so the body asks again at its first read. net/http has flushed the
-			// headers by then, but of the content nothing leaves, and a POST without its body is not carried out.
-			if out.Body != nil && out.Body != http.NoBody {
-				out.Body = &gatedBody{ReadCloser: out.Body, gate: gate, stopped: stopped}
+			// Dialling may take seconds, so that the gate is asked again right before the first byte.
+			if err := late.guard(out, gate); err != nil {
+				return nil, fail(stopped(err))
 			}
 		}
 	}
 	resp, err := t.Base.RoundTrip(out)
+	if cause := late.refusal(); err != nil && cause != nil {
+		return nil, fail(stopped(cause))
+	}
 	if err != nil {
 		return nil, fail(err)
 	}
@@ -207,26 +216,57 @@ func closeBody(r *http.Request) {
 	}
 }
 
-// gatedBody asks the gate at the first read, which net/http makes right before the first byte of the content goes out.
-type gatedBody struct {
-	io.ReadCloser
-	gate    func() error
-	stopped func(error) error
-	asked   bool
+// lateGate asks the gate once more when net/http has a connection and has put the request's head into its buffer. Over
+// HTTP/1 a head below 4 KiB whose body lies in memory is still unsent then, and a body that falls short of its length
+// makes net/http drop the connection with all that is in the buffer, so that nothing gets out. Over HTTP/2 the head is
+// out, and the stream is reset before its body: a request without its body is not carried out. A commit without a body
+// passes the first gate alone.
+type lateGate struct {
+	gate func() error
+	body *bytes.Buffer
+
+	mu      sync.Mutex
 	refused error
 }
 
-func (b *gatedBody) Read(p []byte) (int, error) {
-	if !b.asked {
-		b.asked = true
-		if err := b.gate(); err != nil {
-			b.refused = b.stopped(err)
-		}
+// guard takes the request's body into memory: a commit's is small, a thumbnail the largest.
+func (g *lateGate) guard(r *http.Request, gate func() error) error {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
 	}
-	if b.refused != nil {
-		return 0, b.refused
+	b, err := io.ReadAll(r.Body)
+	if err = errors.Join(err, r.Body.Close()); err != nil {
+		return fmt.Errorf("reading the request's body: %w", err)
 	}
-	return b.ReadCloser.Read(p)
+	if len(b) == 0 {
+		r.Body = http.NoBody
+		return nil
+	}
+	g.gate, g.body = gate, bytes.NewBuffer(b)
+	r.Body, r.ContentLength = io.NopCloser(g.body), int64(len(b))
+	return nil
+}
+
+// refuses is called by the goroutine that is about to read the body.
+func (g *lateGate) refuses() bool {
+	if g.gate == nil {
+		return false
+	}
+	err := g.gate()
+	if err == nil {
+		return false
+	}
+	g.body.Reset()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refused = err
+	return true
+}
+
+func (g *lateGate) refusal() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.refused
 }
 
 // failingReader ends a body with the error that reading it gave.
@@ -308,7 +348,8 @@ func RetryAfter(h http.Header, now time.Time) time.Time {
 	if v == "" {
 		return time.Time{}
 	}
-	if d, err := time.ParseDuration(v + "s"); err == nil && d >= 0 && d <= 366*24*time.Hour {
+	seconds := strings.Trim(v, "0123456789.") == ""
+	if d, err := time.ParseDuration(v + "s"); seconds && err == nil && d <= 366*24*time.Hour {
 		return now.Add(d).UTC()
 	}
 	if at, err := http.ParseTime(v); err == nil {

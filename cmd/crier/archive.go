@@ -91,7 +91,7 @@ func isArchive(path string) (bool, error) {
 	defer func() { _ = f.Close() }() // Read only.
 	var head [262]byte
 	if _, err := io.ReadFull(f, head[:]); err != nil {
-		return false, nil //nolint:nilerr // Too short for either: the store's own check says so.
+		return false, nil // Too short for either: the store's own check says so.
 	}
 	return bytes.Equal(head[257:], []byte("ustar")), nil
 }

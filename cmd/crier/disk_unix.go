@@ -17,5 +17,5 @@ func freeBytes(dir string) (uint64, bool) {
 		}
 		dir = up
 	}
-	return uint64(s.Bavail) * uint64(s.Bsize), true
+	return s.Bavail * uint64(s.Bsize), true //nolint:gosec // The size of a block is positive.
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // version is set by the linker for a release.
-var version string //nolint:gochecknoglobals // The linker can set nothing else.
+var version string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -28,7 +28,7 @@ func nextWords(d *client.Delivery) []string {
 			add("You asked to cancel: no further attempt is made, and if this one proves absent it ends canceled.")
 		}
 	case post.Published:
-		add("Nothing. It is out%s.", outAt(d))
+		add("Nothing. It is out%s", outAt(d))
 	case post.Partial:
 		out, all := partsOut(d)
 		add("Nothing by itself: %d of %d parts are out. You can go on where it stopped:", out, all)
@@ -166,16 +166,16 @@ func holdWords(account string, h *client.Hold, zoneName string) string {
 // outAt says where and since when a delivery is out.
 func outAt(d *client.Delivery) string {
 	if d.Receipt == nil {
-		return ""
+		return "."
 	}
 	s := ""
 	if !d.Receipt.At.IsZero() {
 		s = " since " + exact(d.Receipt.At, d.TimeZone)
 	}
-	if d.Receipt.URL != "" {
-		s += ": " + oneLine(d.Receipt.URL)
+	if d.Receipt.URL == "" {
+		return s + "."
 	}
-	return s
+	return s + ": " + oneLine(d.Receipt.URL) // No full stop, which would be taken for a part of it.
 }
 
 // partsOut counts the parts with a receipt.

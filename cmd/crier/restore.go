@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"crier/internal/secret"
 	"crier/store/bolt"
 )
 
@@ -28,6 +30,9 @@ backup believes to be queued may be out since, so every account is held until a 
 			media, err := restore(cmd.Context(), dir, args[0])
 			if err != nil {
 				return hintLocked(err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, secret.KeyFile)); errors.Is(err, fs.ErrNotExist) {
+				note(c.err, "%s is missing: put the one of the old machine there before you start the daemon", filepath.Join(dir, secret.KeyFile))
 			}
 			return c.say("restored, %d media. Every account is held: look what is out, then crier account resume.", media)
 		},

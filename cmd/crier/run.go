@@ -40,7 +40,7 @@ func usagef(format string, args ...any) error {
 // run runs one command line and gives the exit status. Results go to the world's out, everything else to its err.
 func run(ctx context.Context, args []string, w world) int {
 	c := &cli{world: w}
-	root := c.root()
+	root := c.root() //nolint:contextcheck // Each command has the context that it is run with.
 	root.SetArgs(args)
 	root.SetIn(w.in)
 	root.SetOut(w.out)

@@ -118,8 +118,12 @@ func answeredWords(a *client.Attempt) string {
 			b.WriteString(because(a.Reason))
 		}
 	case post.OutcomeUnknown:
-		b.WriteString("It may or may not be out")
-		b.WriteString(because(a.Reason))
+		if a.Act == "look" && a.Reason == "" {
+			b.WriteString("It was not found, which by itself proves nothing.")
+		} else {
+			b.WriteString("It may or may not be out")
+			b.WriteString(because(a.Reason))
+		}
 	}
 	return strings.TrimSpace(b.String())
 }

@@ -37,7 +37,7 @@ func (c *call) seenAccount(ctx context.Context) (*sight, store.AccountView, erro
 }
 
 func (s *sight) answerAccount(v store.AccountView) *answer {
-	return &answer{body: s.account(v), etag: fmt.Sprint(v.Version)}
+	return &answer{body: s.account(v), etag: tagOfAccount(v.Version)}
 }
 
 func (c *call) getAccount(ctx context.Context) (*answer, error) {
@@ -123,7 +123,7 @@ func (c *call) onAccount(ctx context.Context, ask func(team.Principal, post.Acco
 	if err := s.may(ask, v.Account.Key()); err != nil {
 		return nil, err
 	}
-	if err := c.precondition(fmt.Sprint(v.Version), false); err != nil {
+	if err := c.precondition(tagOfAccount(v.Version), false); err != nil {
 		return nil, err
 	}
 	if err := do(v); err != nil {

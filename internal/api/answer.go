@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"crier/store"
@@ -251,3 +252,9 @@ func (a *api) end(key string) {
 	defer a.mu.Unlock()
 	delete(a.running, key)
 }
+
+// The version part of the entity tags. The letter keeps the tag of one kind of thing from passing for another's.
+func tagOfPost(version uint64) string     { return "p" + strconv.FormatUint(version, 10) }
+func tagOfDelivery(version uint64) string { return "d" + strconv.FormatUint(version, 10) }
+func tagOfAccount(version uint64) string  { return "a" + strconv.FormatUint(version, 10) }
+func tagOfSeries(version uint64) string   { return "s" + strconv.FormatUint(version, 10) }

@@ -149,7 +149,7 @@ func serveDocument(kind string, body []byte) http.HandlerFunc {
 // now is the instant of a request, to the millisecond.
 func (a *api) now() time.Time { return post.Instant(a.Now()) }
 
-// outlet gives what composing asks of a configured account.
+// compose gives what composing asks of a configured account.
 func (o Outlet) compose(holds []post.Hold) compose.Outlet {
 	return compose.Outlet{
 		Account: o.Account, Holds: holds, Check: o.Check, Prepares: o.Prepares, Destination: o.Destination,

@@ -53,7 +53,7 @@ func (f fetched) Fetch(_ context.Context, address string, sink func(io.Reader) e
 }
 
 type house struct {
-	t       *testing.T
+	t       testing.TB
 	handler http.Handler
 	store   *bolt.Store
 	sched   *fakeScheduler
@@ -73,20 +73,20 @@ func account(handle string, p post.Platform, kind post.Kind, owner string) post.
 }
 
 // newHouse opens a store with the accounts of a brand and of two people, and keys for everybody.
-func newHouse(t *testing.T) *house {
-	t.Helper()
-	h := &house{t: t, clock: &atomic.Int64{}, logs: &bytes.Buffer{}, hub: &api.Hub{}}
+func newHouse(tb testing.TB) *house {
+	tb.Helper()
+	h := &house{t: tb, clock: &atomic.Int64{}, logs: &bytes.Buffer{}, hub: &api.Hub{}}
 	h.clock.Store(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC).UnixMilli())
 	now := func() time.Time { return time.UnixMilli(h.clock.Load()).UTC() }
 	h.sched = &fakeScheduler{now: now}
-	dir := t.TempDir()
+	dir := tb.TempDir()
 	var err error
-	if h.store, err = bolt.Open(t.Context(), bolt.Options{Dir: dir, Create: true, Now: now()}); err != nil {
-		t.Fatalf("opening the store: %v", err)
+	if h.store, err = bolt.Open(tb.Context(), bolt.Options{Dir: dir, Create: true, Now: now()}); err != nil {
+		tb.Fatalf("opening the store: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := h.store.Close(); err != nil {
-			t.Errorf("closing the store: %v", err)
+			tb.Errorf("closing the store: %v", err)
 		}
 	})
 	accounts := []post.Account{
@@ -94,8 +94,8 @@ func newHouse(t *testing.T) *house {
 		account("acme-page", post.Facebook, post.Brand, "acme"), account("acme-reddit", post.Reddit, post.Brand, "acme"),
 		account("mia-x", post.Twitter, post.Personal, "mia"), account("jo-x", post.Twitter, post.Personal, "jo"),
 	}
-	if err := h.store.SyncAccounts(t.Context(), store.Write{Now: now(), Actor: "crier"}, accounts); err != nil {
-		t.Fatalf("syncing accounts: %v", err)
+	if err := h.store.SyncAccounts(tb.Context(), store.Write{Now: now(), Actor: "crier"}, accounts); err != nil {
+		tb.Fatalf("syncing accounts: %v", err)
 	}
 	outlets := map[string]api.Outlet{}
 	for _, a := range accounts {
@@ -107,14 +107,14 @@ func newHouse(t *testing.T) *house {
 	}
 	files, err := media.Open(dir+"/media", media.Limits{})
 	if err != nil {
-		t.Fatalf("opening the files: %v", err)
+		tb.Fatalf("opening the files: %v", err)
 	}
 	sealer, err := secret.NewSealer([secret.KeySize]byte{1})
 	if err != nil {
-		t.Fatalf("making a sealer: %v", err)
+		tb.Fatalf("making a sealer: %v", err)
 	}
 	h.deps = api.Deps{
-		Store: h.store, Scheduler: h.sched, Files: files, Fetcher: fetched{body: picture(t)}, Sealer: sealer, Hub: h.hub,
+		Store: h.store, Scheduler: h.sched, Files: files, Fetcher: fetched{body: picture(tb)}, Sealer: sealer, Hub: h.hub,
 		Directory: team.Directory{
 			Brands: map[string]team.Brand{"acme": {Handle: "acme"}},
 			People: map[string]team.Person{
@@ -132,7 +132,7 @@ func newHouse(t *testing.T) *house {
 	for _, person := range []string{"boss", "mia", "jo", "vic", "zoe"} {
 		k, err := api.ParseConfiguredKey(secret.New(keyOf(person)), person)
 		if err != nil {
-			t.Fatalf("configured key: %v", err)
+			tb.Fatalf("configured key: %v", err)
 		}
 		h.deps.ConfiguredKeys = append(h.deps.ConfiguredKeys, k)
 	}
@@ -164,7 +164,7 @@ func check(c post.Content) []post.Problem {
 }
 
 type reply struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	raw    []byte
@@ -323,6 +323,7 @@ func TestRequestsThatCannotBeRead(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			r := h.ask("jo", tt.method, tt.path, tt.body).code(tt.status, tt.code)
 			if got := r.errorsAt(); got != tt.errors {
 				t.Errorf("errors %q, want %q", got, tt.errors)
@@ -338,9 +339,11 @@ func TestRequestsThatCannotBeRead(t *testing.T) {
 			}
 		})
 	}
-	if strings.Contains(h.logs.String(), canary) {
-		t.Errorf("the log repeats what was sent: %s", h.logs)
-	}
+	t.Cleanup(func() {
+		if strings.Contains(h.logs.String(), canary) {
+			t.Errorf("the log repeats what was sent: %s", h.logs)
+		}
+	})
 	h.ask("jo", "POST", posts, `<a/>`, "Content-Type", "text/xml").code(415, "unsupported_media_type")
 }
 
@@ -518,7 +521,7 @@ func TestPatch(t *testing.T) {
 	made := h.ask("jo", "POST", posts, `{"text":"base","at":"2026-12-01T09:00","targets":["acme-x",{"account":"acme-page","text":"longer","at":"2026-12-01T09:05"}],"labels":["a"]}`).want(201)
 	path, tag := posts+"/"+made.text("id"), made.header.Get("ETag")
 	h.ask("jo", "PATCH", path, `{"text":"x"}`).code(428, "precondition_required")
-	h.ask("jo", "PATCH", path, `{"text":"x"}`, "If-Match", `"999.aa"`).code(412, "stale")
+	h.ask("jo", "PATCH", path, `{"text":"x"}`, "If-Match", `"p999.aa"`).code(412, "stale")
 	r := h.ask("jo", "PATCH", path, `{"text":"new base","labels":null}`, "If-Match", tag).want(200)
 	if got := r.text("post", "text"); got != "new base" || len(r.at("changed").([]any)) != 1 || len(r.at("post", "labels").([]any)) != 0 {
 		t.Errorf("after a patch of the base: %s", r.raw)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,7 +128,8 @@ func (a *api) principal(ctx context.Context, r *http.Request, now time.Time) (te
 func digestOf(parts ...[]byte) [32]byte {
 	h := sha256.New()
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:", len(p))
+		h.Write(strconv.AppendInt(nil, int64(len(p)), 10))
+		h.Write([]byte(":"))
 		h.Write(p)
 	}
 	return [32]byte(h.Sum(nil))

@@ -134,7 +134,7 @@ func (c *call) change(ctx context.Context, needed bool, verb string, prepare fun
 	if err := s.may(s.dir.Schedule, v.Delivery.Account); err != nil {
 		return nil, err
 	}
-	if err := c.precondition(fmt.Sprint(v.Delivery.Version), needed); err != nil {
+	if err := c.precondition(tagOfDelivery(v.Delivery.Version), needed); err != nil {
 		return nil, err
 	}
 	apply, err := prepare(s, &v)

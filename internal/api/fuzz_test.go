@@ -16,8 +16,11 @@ func FuzzBodies(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+	h := newHouse(f)
+	h.deps.RequestsPerMinute = 1e9
+	h.open()
 	f.Fuzz(func(t *testing.T, body string) {
-		h := newHouse(t)
+		h.t = t
 		for _, path := range []string{posts, posts + "/validate", "/api/v1/series", "/api/v1/keys", "/api/v1/pause", "/api/v1/media"} {
 			r := h.ask("jo", "POST", path, body)
 			if r.status >= 500 {

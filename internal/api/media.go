@@ -335,4 +335,3 @@ func (c *call) deleteMedia(ctx context.Context) (*answer, error) {
 	}
 	return &answer{}, nil
 }
-

@@ -70,7 +70,7 @@ func TestRetryResolveAndAccept(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		`{}`: "verdict_required", `{"verdict":"published"}`: "url_invalid", `{"verdict":"not_published"}`: "then_required",
-		`{"verdict":"published","url":"https://evil.example/status/1"}`:         "url_invalid",
+		`{"verdict":"published","url":"https://evil.example/status/1"}`:        "url_invalid",
 		`{"verdict":"published","url":"https://x.com/acme/status/1","part":1}`: "part_invalid",
 	} {
 		h.ask("jo", "POST", path+"/resolve", body, "If-Match", "*").code(422, want)
@@ -250,19 +250,19 @@ func TestSeries(t *testing.T) {
 	if n := plan.at("items").([]any); len(n) != 3 || plan.text("items", 0, "series") != made.text("id") {
 		t.Errorf("plan: %s", plan.raw)
 	}
-	h.ask("jo", "PATCH", path, `{"every":"2w","start":"2026-12-04T17:00"}`, "If-Match", `"99"`).code(412, "stale")
+	h.ask("jo", "PATCH", path, `{"every":"2w","start":"2026-12-04T17:00"}`, "If-Match", `"s99"`).code(412, "stale")
 	r = h.ask("jo", "PATCH", path, `{"every":"2w","start":"2026-12-04T17:00"}`, "If-Match", r.header.Get("ETag")).want(200)
 	if r.at("cron") != nil || r.text("next", 0, "at") != "2026-12-04T16:00:00.000Z" {
 		t.Errorf("patched: %s", r.raw)
 	}
 	h.ask("jo", "PATCH", path, `{"posts":[{"text":"x","at":"now","targets":["acme-x"]}]}`).code(422, "unknown_field")
 	for body, want := range map[string]string{
-		`{"cron":"0 9 * * *"}`: "posts_required",
-		`{"posts":[{"text":"x","targets":["acme-x"]}]}`:                              "recurrence_required",
-		`{"cron":"61 * * * *","posts":[{"text":"x","targets":["acme-x"]}]}`:          "cron_invalid",
+		`{"cron":"0 9 * * *"}`:                                                        "posts_required",
+		`{"posts":[{"text":"x","targets":["acme-x"]}]}`:                               "recurrence_required",
+		`{"cron":"61 * * * *","posts":[{"text":"x","targets":["acme-x"]}]}`:           "cron_invalid",
 		`{"cron":"0 9 * * *","order":"x","posts":[{"text":"","targets":["acme-x"]}]}`: "invalid_type",
-		`{"cron":"0 9 * * *","posts":[{"text":"","targets":["acme-x"]}]}`:            "empty",
-		`{"cron":"0 9 * * *","posts":[{"text":"x","targets":["acme-x"],"y":1}]}`:     "unknown_field",
+		`{"cron":"0 9 * * *","posts":[{"text":"","targets":["acme-x"]}]}`:             "empty",
+		`{"cron":"0 9 * * *","posts":[{"text":"x","targets":["acme-x"],"y":1}]}`:      "unknown_field",
 	} {
 		h.ask("jo", "POST", series, body).code(422, want)
 	}

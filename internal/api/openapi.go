@@ -65,6 +65,12 @@ func document(routes []route) (documents, error) {
 		}
 		doc.AddOperation(op)
 	}
+	for _, s := range registry.Map() {
+		for _, p := range s.Properties {
+			// A list is never null in an answer, and null is the same as absent in a request.
+			p.Nullable = p.Nullable && p.Type != huma.TypeArray
+		}
+	}
 	asJSON, err := json.Marshal(doc)
 	if err != nil {
 		return documents{}, fmt.Errorf("describing the API: %w", err)
@@ -75,6 +81,9 @@ func document(routes []route) (documents, error) {
 	}
 	return documents{json: asJSON, yaml: asYAML}, nil
 }
+
+// PostBody names a post as it is asked for, in the document.
+type PostBody compose.Request
 
 // takes describes the body.
 func (r *route) takes(registry huma.Registry) *huma.RequestBody {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"crier/internal/civil"
@@ -76,14 +77,9 @@ func (c *call) spacing(ctx context.Context, s *sight) func(post.Account, time.Ti
 // about them, then rights, then problems.
 func (c *call) allowed(s *sight, made *compose.Composed, draft bool) error {
 	if made.Hidden() {
-		p := notFound("account")
-		p.Code, p.Type = compose.CodeAccountNotFound, "urn:crier:problem:"+compose.CodeAccountNotFound
-		for _, x := range made.Problems {
-			if x.Code == compose.CodeAccountNotFound {
-				p.Errors = append(p.Errors, issues([]post.Problem{x})...)
-			}
-		}
-		return p
+		return noAccount(slices.DeleteFunc(slices.Clone(made.Problems), func(p post.Problem) bool {
+			return p.Code != compose.CodeAccountNotFound
+		}))
 	}
 	if !draft && !c.who.Has(team.PostsWrite) {
 		return forbidden("this key lacks the scope " + string(team.PostsWrite) + ": it may write drafts")
@@ -148,27 +144,31 @@ func (c *call) createPost(ctx context.Context) (*answer, error) {
 	return out, nil
 }
 
-// mayFetch refuses a request for an account that is not there before anything is fetched for it.
+// mayFetch refuses a request that could not be granted anyway before anything is fetched for it.
 func (c *call) mayFetch(s *sight, r *compose.Request) error {
-	for _, ref := range r.MediaRefs() {
-		if ref.URL == "" {
-			continue
-		}
-		for i, t := range r.Targets {
-			if _, ok := s.byHandle(t.Account); !ok {
-				return &Problem{
-					Type: "urn:crier:problem:" + compose.CodeAccountNotFound, Title: http.StatusText(http.StatusNotFound),
-					Status: http.StatusNotFound, Code: compose.CodeAccountNotFound, Detail: "there is no such account",
-					Errors: []Issue{{
-						Location: fmt.Sprintf("targets[%d].account", i), Code: compose.CodeAccountNotFound,
-						Severity: string(post.SeverityError), Message: "there is no such account",
-					}},
-				}
-			}
-		}
+	if !slices.ContainsFunc(r.MediaRefs(), func(ref *compose.MediaRef) bool { return ref.URL != "" }) {
 		return nil
 	}
+	for i, t := range r.Targets {
+		v, ok := s.byHandle(t.Account)
+		if !ok {
+			return noAccount([]post.Problem{{
+				Location: fmt.Sprintf("targets[%d].account", i), Code: compose.CodeAccountNotFound, Severity: post.SeverityError,
+				Message: "there is no such account",
+			}})
+		}
+		if err := s.may(s.dir.Schedule, v.Account.Key()); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// noAccount is the 404 of a request that names accounts which are not there for the asker.
+func noAccount(all []post.Problem) *Problem {
+	p := problem(http.StatusNotFound, compose.CodeAccountNotFound, "there is no such account")
+	p.Errors = issues(all)
+	return p
 }
 
 // fetchMedia gets the files that a request gives as addresses, each once, and names them by their content.
@@ -423,7 +423,7 @@ func (c *call) patchPost(ctx context.Context) (*answer, error) {
 	if err := c.changePost(s, &v); err != nil {
 		return nil, err
 	}
-	if err := c.precondition(fmt.Sprint(v.Version), true); err != nil {
+	if err := c.precondition(tagOfPost(v.Version), true); err != nil {
 		return nil, err
 	}
 	r, err := compose.MergePost(&v.Post, c.raw)
@@ -453,7 +453,7 @@ func (c *call) patchPost(ctx context.Context) (*answer, error) {
 		return nil, fmt.Errorf("changing the post: %w", err)
 	}
 	c.Scheduler.Nudge()
-	return &answer{body: s.edited(&e), etag: fmt.Sprint(e.View.Version)}, nil
+	return &answer{body: s.edited(&e), etag: tagOfPost(e.View.Version)}, nil
 }
 
 func (c *call) deletePost(ctx context.Context) (*answer, error) {
@@ -464,7 +464,7 @@ func (c *call) deletePost(ctx context.Context) (*answer, error) {
 	if err := c.changePost(s, &v); err != nil {
 		return nil, err
 	}
-	if err := c.precondition(fmt.Sprint(v.Version), false); err != nil {
+	if err := c.precondition(tagOfPost(v.Version), false); err != nil {
 		return nil, err
 	}
 	e, err := c.Store.CancelPost(ctx, c.effect(), v.Post.ID)
@@ -483,7 +483,7 @@ func (c *call) submitPost(ctx context.Context) (*answer, error) {
 	if err := s.scheduleOn(&v.Post); err != nil {
 		return nil, err
 	}
-	if err := c.precondition(fmt.Sprint(v.Version), false); err != nil {
+	if err := c.precondition(tagOfPost(v.Version), false); err != nil {
 		return nil, err
 	}
 	if !v.Post.Draft {

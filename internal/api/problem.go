@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"crier/internal/compose"
@@ -172,7 +173,7 @@ func writeProblem(w http.ResponseWriter, requestID string, p *Problem) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	if out.retryAfter > 0 {
-		h.Set("Retry-After", fmt.Sprint(max(1, int(out.retryAfter.Round(time.Second).Seconds()))))
+		h.Set("Retry-After", strconv.Itoa(max(1, int(out.retryAfter.Round(time.Second).Seconds()))))
 	}
 	if out.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="crier"`)

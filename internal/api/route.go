@@ -65,15 +65,16 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		w.Header().Set("X-Request-Id", id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		out := &recorder{ResponseWriter: w}
+		ctx := r.Context()
 		defer func() {
 			p := recover()
 			if p == nil {
 				return
 			}
-			if p == http.ErrAbortHandler { //nolint:errorlint // the value that net/http documents
-				panic(p)
+			if p == http.ErrAbortHandler {
+				panic(http.ErrAbortHandler)
 			}
-			a.Log.ErrorContext(r.Context(), "a handler broke down", "request", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			a.Log.ErrorContext(ctx, "a handler broke down", "request", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			if !out.wrote {
 				writeProblem(w, id, problem(http.StatusInternalServerError, "internal", "something broke here: the log knows more under the request id"))
 			}

@@ -244,7 +244,7 @@ func seriesView(x *store.Series, now time.Time) Series {
 }
 
 func (c *call) answerSeries(status int, x *store.Series) *answer {
-	out := &answer{status: status, body: seriesView(x, c.at), etag: fmt.Sprint(x.Version)}
+	out := &answer{status: status, body: seriesView(x, c.at), etag: tagOfSeries(x.Version)}
 	if status == http.StatusCreated {
 		out.location = Base + "/series/" + x.ID.String()
 	}
@@ -334,7 +334,7 @@ func (c *call) ownSeries(ctx context.Context) (*sight, store.Series, error) {
 			return nil, x, err
 		}
 	}
-	return s, x, c.precondition(fmt.Sprint(x.Version), false)
+	return s, x, c.precondition(tagOfSeries(x.Version), false)
 }
 
 func (c *call) getSeries(ctx context.Context) (*answer, error) {

@@ -203,7 +203,7 @@ func (s *sight) view(v *store.PostView) Post {
 
 // answerPost is a single post as an answer.
 func (s *sight) answerPost(status int, v *store.PostView) *answer {
-	out := &answer{status: status, body: s.view(v), etag: fmt.Sprint(v.Version)}
+	out := &answer{status: status, body: s.view(v), etag: tagOfPost(v.Version)}
 	if status == http.StatusCreated {
 		out.location = Base + "/posts/" + v.Post.ID.String()
 	}
@@ -211,7 +211,7 @@ func (s *sight) answerPost(status int, v *store.PostView) *answer {
 }
 
 func (s *sight) answerDelivery(v *store.DeliveryView) *answer {
-	return &answer{body: s.whole(v), etag: fmt.Sprint(v.Delivery.Version)}
+	return &answer{body: s.whole(v), etag: tagOfDelivery(v.Delivery.Version)}
 }
 
 func (s *sight) edited(e *store.Edited) Edited {

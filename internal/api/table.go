@@ -9,7 +9,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"crier/adapters"
-	"crier/internal/compose"
 	"crier/internal/team"
 )
 
@@ -20,11 +19,11 @@ func (a *api) table() []route {
 		return func(ctx context.Context, c *call) (*answer, error) { return f(c, ctx) }
 	}
 	return []route{
-		{method: send, path: "/posts", id: "create-post", summary: "Create a post", tag: "posts", scope: team.PostsDraft, body: compose.Request{}, answer: Post{}, status: 201, handle: to((*call).createPost)},
-		{method: send, path: "/posts/validate", id: "validate-post", summary: "Check a post without storing it", tag: "posts", scope: team.PostsDraft, body: compose.Request{}, answer: Validation{}, handle: to((*call).validatePost)},
+		{method: send, path: "/posts", id: "create-post", summary: "Create a post", tag: "posts", scope: team.PostsDraft, body: PostBody{}, answer: Post{}, status: 201, handle: to((*call).createPost)},
+		{method: send, path: "/posts/validate", id: "validate-post", summary: "Check a post without storing it", tag: "posts", scope: team.PostsDraft, body: PostBody{}, answer: Validation{}, handle: to((*call).validatePost)},
 		{method: get, path: "/posts", id: "list-posts", summary: "List posts, newest first", tag: "posts", scope: team.PostsRead, query: postQuery{}, answer: Page[Post]{}, handle: to((*call).listPosts)},
 		{method: get, path: "/posts/{id}", id: "get-post", summary: "Read a post", tag: "posts", scope: team.PostsRead, answer: Post{}, handle: to((*call).getPost)},
-		{method: patch, path: "/posts/{id}", id: "patch-post", summary: "Change a post by a JSON merge patch; targets are matched by id", tag: "posts", scope: team.PostsDraft, body: compose.Request{}, answer: Edited{}, ifMatch: true, handle: to((*call).patchPost)},
+		{method: patch, path: "/posts/{id}", id: "patch-post", summary: "Change a post by a JSON merge patch; targets are matched by id", tag: "posts", scope: team.PostsDraft, body: PostBody{}, answer: Edited{}, ifMatch: true, handle: to((*call).patchPost)},
 		{method: del, path: "/posts/{id}", id: "delete-post", summary: "Cancel all of a post that is not out", tag: "posts", scope: team.PostsDraft, answer: Edited{}, handle: to((*call).deletePost)},
 		{method: send, path: "/posts/{id}/submit", id: "submit-post", summary: "Send a draft", tag: "posts", scope: team.PostsWrite, answer: Post{}, handle: to((*call).submitPost)},
 		{method: get, path: "/posts/{id}/history", id: "post-history", summary: "Who did what, when, from which state to which", tag: "posts", scope: team.PostsRead, answer: Page[Change]{}, handle: to((*call).history)},

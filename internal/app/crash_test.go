@@ -200,7 +200,7 @@ func TestCrashLoop(t *testing.T) {
 	lot := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the seed is printed, so that a failure can be run again
 	w := newWorld(t)
 	accepted := map[string]int{} // of every post that the daemon said yes to: how many platforms it is for
-	asked := map[string]bool{}      // every text that was sent to it
+	asked := map[string]bool{}   // every text that was sent to it
 	n := 0
 	for round := range rounds {
 		forget := w.misbehave(lot)
@@ -288,10 +288,91 @@ func (w *world) settle(t *testing.T, p *process) {
 		if open == 0 {
 			return
 		}
+		w.decide(t, p)
 		wait := time.NewTimer(200 * time.Millisecond)
 		<-wait.C
 	}
 	t.Fatalf("not settled in time: %v\n%s", status.Counts, tail(p.log.String()))
+}
+
+// decide plays the person whom Crier asks when a part was in doubt twice: it looks at the platform and says what is
+// there.
+func (w *world) decide(t *testing.T, p *process) {
+	t.Helper()
+	type delivery struct {
+		ID, Post, Platform string
+		Version            int
+		Reason             *struct{ Code string }
+		Parts              []struct{ State string }
+	}
+	var page struct{ Items []delivery }
+	if code, err := w.call(t.Context(), http.MethodGet, p.url+"/api/v1/deliveries?state=unconfirmed", nil, &page); err != nil || code != http.StatusOK {
+		t.Fatalf("listing the unconfirmed: status %d, %v", code, err)
+	}
+	for _, d := range page.Items {
+		if d.Reason == nil || (d.Reason.Code != "not_seen" && d.Reason.Code != "ambiguous") {
+			continue // Crier still looks by itself
+		}
+		var one struct {
+			Version int
+			Content struct {
+				Text   string
+				Thread []struct{ Text string }
+			}
+			Parts []struct{ State string }
+		}
+		etag, err := w.read(t, p.url+"/api/v1/deliveries/"+d.ID, &one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := one.Content.Text
+		for i, part := range one.Parts {
+			if part.State == "unconfirmed" && i > 0 {
+				text = one.Content.Thread[i-1].Text
+			}
+		}
+		verdict := map[string]any{"verdict": "not_published", "then": "retry"}
+		for _, a := range w.box.Record() {
+			if a.Platform == d.Platform && a.Text == text && a.Public {
+				verdict = map[string]any{"verdict": "published", "url": a.URL}
+			}
+		}
+		body, err := json.Marshal(verdict)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/v1/deliveries/"+d.ID+"/resolve", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+w.key)
+		req.Header.Set("If-Match", etag)
+		resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // a test's own client
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPreconditionFailed && resp.StatusCode != http.StatusConflict {
+			t.Fatalf("resolving: %d %s", resp.StatusCode, answer)
+		}
+	}
+}
+
+// read gets one resource with its ETag.
+func (w *world) read(t *testing.T, url string, into any) (etag string, err error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Authorization", "Bearer "+w.key)
+	resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // a test's own client
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return resp.Header.Get("ETag"), json.NewDecoder(resp.Body).Decode(into)
 }
 
 // compare holds what the daemon accepted against what the platforms have.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -273,9 +274,7 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values, 
 	const most = 500 // that the API gives at once
 	all := Page[T]{Items: []Doc[T]{}}
 	ask := url.Values{}
-	for k, v := range query {
-		ask[k] = v
-	}
+	maps.Copy(ask, query)
 	for {
 		if limit > 0 {
 			ask.Set("limit", strconv.Itoa(min(most, limit-len(all.Items))))

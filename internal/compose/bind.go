@@ -52,7 +52,7 @@ func (b *binder) bind(n *Node, v reflect.Value, at string) {
 		v.SetBytes(n.JSON())
 		return
 	}
-	if s, ok := v.Addr().Interface().(shorthand); ok && n.kind == stringNode {
+	if s, ok := reflect.TypeAssert[shorthand](v.Addr()); ok && n.kind == stringNode {
 		s.fromText(n.text)
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -180,7 +181,7 @@ func (c *composer) whole(p *post.Post) {
 	for i, l := range r.Labels {
 		c.limit("", fmt.Sprintf("labels[%d]", i), len(l), maxLabel)
 	}
-	c.texts3("", &r.Text, &r.Title, &r.FirstComment)
+	c.longTexts("", &r.Text, &r.Title, &r.FirstComment)
 	if r.TimeZone != "" {
 		c.zone = c.loadZone(r.TimeZone, "time_zone")
 	}
@@ -302,7 +303,7 @@ func (c *composer) delivery(p *post.Post, t *post.Target, o *Outlet, when store.
 
 // override keeps what a target says itself.
 func (c *composer) override(t *Target, at string) post.RawTarget {
-	c.texts3(at+".", deref(t.Text), deref(t.Title), deref(t.FirstComment))
+	c.longTexts(at+".", deref(t.Text), deref(t.Title), deref(t.FirstComment))
 	o := post.RawTarget{Text: t.Text, Title: t.Title, Link: t.Link, FirstComment: t.FirstComment, At: t.At}
 	if t.Link != nil {
 		c.linkOK(*t.Link, at+".link")
@@ -491,7 +492,7 @@ func (c *composer) linkOK(link, at string) {
 	}
 }
 
-func (c *composer) texts3(prefix string, text, title, comment *string) {
+func (c *composer) longTexts(prefix string, text, title, comment *string) {
 	c.limit(prefix, "text", len(*text), maxText)
 	c.limit(prefix, "title", len(*title), maxText)
 	c.limit(prefix, "first_comment", len(*comment), maxText)
@@ -533,7 +534,7 @@ func (c *composer) add(p post.Problem, hard bool) {
 // texts, link, media and options.
 func Fingerprint(t *post.Target) string {
 	h := sha256.New()
-	put := func(s string) { fmt.Fprintf(h, "%d:%s", len(s), s) }
+	put := func(s string) { h.Write([]byte(strconv.Itoa(len(s)) + ":" + s)) }
 	content := &t.Content
 	put(t.Account.String())
 	put(strings.ToLower(t.Destination))

@@ -86,7 +86,7 @@ func Parse(raw []byte) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token gives io.EOF itself
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, bodyError("", CodeJSON, "the body holds more than one JSON value")
 	}
 	return n, nil

@@ -65,54 +65,96 @@ func TestEveryMethodInEveryState(t *testing.T) {
 		do     func(*post.Delivery) error
 		want   string
 	}{
-		{"begin", false, func(d *post.Delivery) error { return d.Begin(later) },
-			"!t !t sending - !t !t !t !t !t !t !t !t"},
-		{"cancel", false, (*post.Delivery).Cancel,
-			"canceled canceled canceled - !late !late canceled - canceled canceled - !late"},
-		{"cancel", true, (*post.Delivery).Cancel,
-			"? ? partial - !late !late ? - ? partial - !late"},
-		{"miss", false, func(d *post.Delivery) error { return d.Miss("too_late", "late") },
-			"!t missed missed missed !t !t !t !t - missed !t !t"},
-		{"miss", true, func(d *post.Delivery) error { return d.Miss("too_late", "late") },
-			"!t !t !t !t !t !t !t !t !t !t !t !t"},
-		{"hand over", false, (*post.Delivery).HandOver,
-			"!t !t awaiting_person !t !t !t !t !t !t - !t !t"},
-		{"retry", false, func(d *post.Delivery) error { return d.Retry(later) },
-			"!t !t !t !t !t scheduled scheduled !resolve scheduled !t !t !t"},
-		{"retry", true, func(d *post.Delivery) error { return d.Retry(later) },
-			"!t !t !t !t !t scheduled scheduled !resolve scheduled !t !t !t"},
-		{"reschedule", false, func(d *post.Delivery) error { return d.Reschedule(later) },
-			"- - - !late !late !late scheduled !resolve scheduled !late !late !late"},
-		{"reschedule", true, func(d *post.Delivery) error { return d.Reschedule(later) },
-			"!late !late !late !late !late !late !late !late !late !late !late !late"},
-		{"accept", false, (*post.Delivery).Accept,
-			"!t !t !t !t !t published !t !t !t !t !t !t"},
-		{"submit", false, func(d *post.Delivery) error { return d.Submit(later) },
-			"scheduled !t !t !t !t !t !t !t !t !t !t !t"},
+		{
+			"begin", false, func(d *post.Delivery) error { return d.Begin(later) },
+			"!t !t sending - !t !t !t !t !t !t !t !t",
+		},
+		{
+			"cancel", false, (*post.Delivery).Cancel,
+			"canceled canceled canceled - !late !late canceled - canceled canceled - !late",
+		},
+		{
+			"cancel", true, (*post.Delivery).Cancel,
+			"? ? partial - !late !late ? - ? partial - !late",
+		},
+		{
+			"miss", false, func(d *post.Delivery) error { return d.Miss("too_late", "late") },
+			"!t missed missed missed !t !t !t !t - missed !t !t",
+		},
+		{
+			"miss", true, func(d *post.Delivery) error { return d.Miss("too_late", "late") },
+			"!t !t !t !t !t !t !t !t !t !t !t !t",
+		},
+		{
+			"hand over", false, (*post.Delivery).HandOver,
+			"!t !t awaiting_person !t !t !t !t !t !t - !t !t",
+		},
+		{
+			"retry", false, func(d *post.Delivery) error { return d.Retry(later) },
+			"!t !t !t !t !t scheduled scheduled !resolve scheduled !t !t !t",
+		},
+		{
+			"retry", true, func(d *post.Delivery) error { return d.Retry(later) },
+			"!t !t !t !t !t scheduled scheduled !resolve scheduled !t !t !t",
+		},
+		{
+			"reschedule", false, func(d *post.Delivery) error { return d.Reschedule(later) },
+			"- - - !late !late !late scheduled !resolve scheduled !late !late !late",
+		},
+		{
+			"reschedule", true, func(d *post.Delivery) error { return d.Reschedule(later) },
+			"!late !late !late !late !late !late !late !late !late !late !late !late",
+		},
+		{
+			"accept", false, (*post.Delivery).Accept,
+			"!t !t !t !t !t published !t !t !t !t !t !t",
+		},
+		{
+			"submit", false, func(d *post.Delivery) error { return d.Submit(later) },
+			"scheduled !t !t !t !t !t !t !t !t !t !t !t",
+		},
 		{"resolve as out", false, func(d *post.Delivery) error {
 			return d.Resolve(post.Verdict{Published: true, Receipt: *receipt("r9")}, later)
 		}, "!t !t !t !t !t !t !t scheduled !t - !t !t"},
 		{"resolve the last as out", true, func(d *post.Delivery) error {
 			return d.Resolve(post.Verdict{Published: true, Receipt: *receipt("r9")}, later)
 		}, "!t !t !t !t !t !t !t published !t published !t !t"},
-		{"resolve as not out", false, func(d *post.Delivery) error { return d.Resolve(post.Verdict{}, later) },
-			"!t !t !t !t !t !t !t scheduled !t !t !t !t"},
-		{"resolve as not out and cancel", false, func(d *post.Delivery) error { return d.Resolve(post.Verdict{Cancel: true}, later) },
-			"!t !t !t !t !t !t !t canceled !t canceled !t !t"},
-		{"resolve as not out and cancel", true, func(d *post.Delivery) error { return d.Resolve(post.Verdict{Cancel: true}, later) },
-			"!t !t !t !t !t !t !t partial !t partial !t !t"},
-		{"settle again", false, settle(post.Settled{To: post.Scheduled}),
-			"!f !f - scheduled !f !f !f scheduled !f !f !f !f"},
-		{"settle failed", false, settle(post.Settled{To: post.Failed}),
-			"!f !f failed failed !f !f !f failed !f !f !f !f"},
-		{"settle failed", true, settle(post.Settled{To: post.Failed}),
-			"!f !f partial partial !f !f !f partial !f !f !f !f"},
-		{"settle in doubt", false, settle(post.Settled{To: post.Unconfirmed}),
-			"!f !f !t unconfirmed !f !f !f - !f !f !f !f"},
-		{"settle with a receipt", false, settle(post.Settled{Receipt: receipt("r9")}),
-			"partial partial - scheduled partial partial partial scheduled partial - partial partial"},
-		{"settle the last with a receipt", true, settle(post.Settled{Receipt: receipt("r9")}),
-			"published published published published - published published published published published published published"},
+		{
+			"resolve as not out", false, func(d *post.Delivery) error { return d.Resolve(post.Verdict{}, later) },
+			"!t !t !t !t !t !t !t scheduled !t !t !t !t",
+		},
+		{
+			"resolve as not out and cancel", false, func(d *post.Delivery) error { return d.Resolve(post.Verdict{Cancel: true}, later) },
+			"!t !t !t !t !t !t !t canceled !t canceled !t !t",
+		},
+		{
+			"resolve as not out and cancel", true, func(d *post.Delivery) error { return d.Resolve(post.Verdict{Cancel: true}, later) },
+			"!t !t !t !t !t !t !t partial !t partial !t !t",
+		},
+		{
+			"settle again", false, settle(post.Settled{To: post.Scheduled}),
+			"!f !f - scheduled !f !f !f scheduled !f !f !f !f",
+		},
+		{
+			"settle failed", false, settle(post.Settled{To: post.Failed}),
+			"!f !f failed failed !f !f !f failed !f !f !f !f",
+		},
+		{
+			"settle failed", true, settle(post.Settled{To: post.Failed}),
+			"!f !f partial partial !f !f !f partial !f !f !f !f",
+		},
+		{
+			"settle in doubt", false, settle(post.Settled{To: post.Unconfirmed}),
+			"!f !f !t unconfirmed !f !f !f - !f !f !f !f",
+		},
+		{
+			"settle with a receipt", false, settle(post.Settled{Receipt: receipt("r9")}),
+			"partial partial - scheduled partial partial partial scheduled partial - partial partial",
+		},
+		{
+			"settle the last with a receipt", true, settle(post.Settled{Receipt: receipt("r9")}),
+			"published published published published - published published published published published published published",
+		},
 	} {
 		want := strings.Fields(row.want)
 		for i, state := range post.States() {

@@ -51,107 +51,159 @@ func TestRuns(t *testing.T) {
 		want  []string // local times with offsets
 	}{
 		{
-			"workdays", recurrence.Spec{Cron: "0 9 * * MON-FRI", Zone: berlin}, "2026-11-27T00:00:00Z",
+			"workdays",
+			recurrence.Spec{Cron: "0 9 * * MON-FRI", Zone: berlin},
+			"2026-11-27T00:00:00Z",
 			[]string{"2026-11-27T09:00:00+01:00", "2026-11-30T09:00:00+01:00"},
 		},
 		{
-			"strictly after", recurrence.Spec{Cron: "0 9 * * *", Zone: berlin}, "2026-11-27T08:00:00Z",
+			"strictly after",
+			recurrence.Spec{Cron: "0 9 * * *", Zone: berlin},
+			"2026-11-27T08:00:00Z",
 			[]string{"2026-11-28T09:00:00+01:00"},
 		},
 		{
-			"a fraction of a second before", recurrence.Spec{Cron: "0 9 * * *", Zone: berlin}, "2026-11-27T07:59:59.999Z",
+			"a fraction of a second before",
+			recurrence.Spec{Cron: "0 9 * * *", Zone: berlin},
+			"2026-11-27T07:59:59.999Z",
 			[]string{"2026-11-27T09:00:00+01:00"},
 		},
 		{
-			"a restricted hour at a gap, next to its end", recurrence.Spec{Cron: "0 2,3 * * *", Zone: berlin}, "2026-03-28T12:00:00Z",
+			"a restricted hour at a gap, next to its end",
+			recurrence.Spec{Cron: "0 2,3 * * *", Zone: berlin},
+			"2026-03-28T12:00:00Z",
 			[]string{"2026-03-29T03:00:00+02:00", "2026-03-30T02:00:00+02:00", "2026-03-30T03:00:00+02:00"},
 		},
 		{
-			"steps of hours across a fold", recurrence.Spec{Cron: "30 */2 * * *", Zone: berlin}, "2026-10-24T22:00:00Z",
+			"steps of hours across a fold",
+			recurrence.Spec{Cron: "30 */2 * * *", Zone: berlin},
+			"2026-10-24T22:00:00Z",
 			[]string{"2026-10-25T00:30:00+02:00", "2026-10-25T02:30:00+02:00", "2026-10-25T04:30:00+01:00"},
 		},
 		{
-			"every hour across a fold", recurrence.Spec{Cron: "@hourly", Zone: berlin}, "2026-10-24T23:30:00Z",
+			"every hour across a fold",
+			recurrence.Spec{Cron: "@hourly", Zone: berlin},
+			"2026-10-24T23:30:00Z",
 			[]string{"2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00"},
 		},
 		{
-			"every hour across a gap", recurrence.Spec{Cron: "0 * * * *", Zone: berlin}, "2026-03-28T23:30:00Z",
+			"every hour across a gap",
+			recurrence.Spec{Cron: "0 * * * *", Zone: berlin},
+			"2026-03-28T23:30:00Z",
 			[]string{"2026-03-29T01:00:00+01:00", "2026-03-29T03:00:00+02:00"},
 		},
 		{
-			"every hour of a day without midnight", recurrence.Spec{Cron: "0 * * * 5", Zone: "Africa/Cairo"}, "2026-04-23T00:00:00Z",
+			"every hour of a day without midnight",
+			recurrence.Spec{Cron: "0 * * * 5", Zone: "Africa/Cairo"},
+			"2026-04-23T00:00:00Z",
 			[]string{"2026-04-24T01:00:00+03:00", "2026-04-24T02:00:00+03:00"},
 		},
 		{
-			"weekly at a midnight that does not exist", recurrence.Spec{Cron: "0 0 * * 5", Zone: "Africa/Cairo"}, "2026-04-20T00:00:00Z",
+			"weekly at a midnight that does not exist",
+			recurrence.Spec{Cron: "0 0 * * 5", Zone: "Africa/Cairo"},
+			"2026-04-20T00:00:00Z",
 			[]string{"2026-04-24T01:00:00+03:00", "2026-05-01T00:00:00+03:00"},
 		},
 		{
-			"monthly at a midnight that does not exist", recurrence.Spec{Cron: "0 0 8 * *", Zone: "America/Havana"}, "2026-03-01T00:00:00Z",
+			"monthly at a midnight that does not exist",
+			recurrence.Spec{Cron: "0 0 8 * *", Zone: "America/Havana"},
+			"2026-03-01T00:00:00Z",
 			[]string{"2026-03-08T01:00:00-04:00", "2026-04-08T00:00:00-04:00"},
 		},
 		{
-			"a day that does not exist", recurrence.Spec{Cron: "0 9 * * *", Zone: "Pacific/Apia"}, "2011-12-29T12:00:00Z",
+			"a day that does not exist",
+			recurrence.Spec{Cron: "0 9 * * *", Zone: "Pacific/Apia"},
+			"2011-12-29T12:00:00Z",
 			[]string{"2011-12-29T09:00:00-10:00", "2011-12-31T00:00:00+14:00", "2011-12-31T09:00:00+14:00"},
 		},
 		{
-			"29 February across 2100, wall clock", recurrence.Spec{Cron: "0 9 29 2 *", Zone: "UTC"}, "2096-02-29T09:00:00Z",
+			"29 February across 2100, wall clock",
+			recurrence.Spec{Cron: "0 9 29 2 *", Zone: "UTC"},
+			"2096-02-29T09:00:00Z",
 			[]string{"2104-02-29T09:00:00+00:00"},
 		},
 		{
-			"29 February across 2100, every hour", recurrence.Spec{Cron: "0 * 29 2 *", Zone: berlin}, "2096-02-29T22:00:00Z",
+			"29 February across 2100, every hour",
+			recurrence.Spec{Cron: "0 * 29 2 *", Zone: berlin},
+			"2096-02-29T22:00:00Z",
 			[]string{"2104-02-29T00:00:00+01:00"},
 		},
 		{
-			"Sunday as 7 in a range", recurrence.Spec{Cron: "0 9 * * 6-7", Zone: "UTC"}, "2026-11-27T12:00:00Z",
+			"Sunday as 7 in a range",
+			recurrence.Spec{Cron: "0 9 * * 6-7", Zone: "UTC"},
+			"2026-11-27T12:00:00Z",
 			[]string{"2026-11-28T09:00:00+00:00", "2026-11-29T09:00:00+00:00", "2026-12-05T09:00:00+00:00"},
 		},
 		{
-			"Sunday as 7 in a list", recurrence.Spec{Cron: "0 9 * * 1,7", Zone: "UTC"}, "2026-11-27T12:00:00Z",
+			"Sunday as 7 in a list",
+			recurrence.Spec{Cron: "0 9 * * 1,7", Zone: "UTC"},
+			"2026-11-27T12:00:00Z",
 			[]string{"2026-11-29T09:00:00+00:00", "2026-11-30T09:00:00+00:00"},
 		},
 		{
-			"Friday to Sunday by name", recurrence.Spec{Cron: "0 9 * * fri-SUN", Zone: "UTC"}, "2026-11-26T12:00:00Z",
+			"Friday to Sunday by name",
+			recurrence.Spec{Cron: "0 9 * * fri-SUN", Zone: "UTC"},
+			"2026-11-26T12:00:00Z",
 			[]string{"2026-11-27T09:00:00+00:00", "2026-11-28T09:00:00+00:00", "2026-11-29T09:00:00+00:00", "2026-12-04T09:00:00+00:00"},
 		},
 		{
-			"0-7 is a restriction, so that either day field counts", recurrence.Spec{Cron: "0 9 1 * 0-7", Zone: "UTC"}, "2026-11-26T12:00:00Z",
+			"0-7 is a restriction, so that either day field counts",
+			recurrence.Spec{Cron: "0 9 1 * 0-7", Zone: "UTC"},
+			"2026-11-26T12:00:00Z",
 			[]string{"2026-11-27T09:00:00+00:00"},
 		},
 		{
-			"a star is none", recurrence.Spec{Cron: "0 9 1 * *", Zone: "UTC"}, "2026-11-26T12:00:00Z",
+			"a star is none",
+			recurrence.Spec{Cron: "0 9 1 * *", Zone: "UTC"},
+			"2026-11-26T12:00:00Z",
 			[]string{"2026-12-01T09:00:00+00:00", "2027-01-01T09:00:00+00:00"},
 		},
 		{
-			"names of months", recurrence.Spec{Cron: "0 9 1 Jan,DEC *", Zone: "UTC"}, "2026-11-26T12:00:00Z",
+			"names of months",
+			recurrence.Spec{Cron: "0 9 1 Jan,DEC *", Zone: "UTC"},
+			"2026-11-26T12:00:00Z",
 			[]string{"2026-12-01T09:00:00+00:00", "2027-01-01T09:00:00+00:00", "2027-12-01T09:00:00+00:00"},
 		},
 		{
-			"@weekly", recurrence.Spec{Cron: "@Weekly", Zone: "UTC"}, "2026-11-26T12:00:00Z",
+			"@weekly",
+			recurrence.Spec{Cron: "@Weekly", Zone: "UTC"},
+			"2026-11-26T12:00:00Z",
 			[]string{"2026-11-29T00:00:00+00:00"},
 		},
 		{
-			"@yearly", recurrence.Spec{Cron: "@yearly", Zone: "UTC"}, "2026-11-26T12:00:00Z",
+			"@yearly",
+			recurrence.Spec{Cron: "@yearly", Zone: "UTC"},
+			"2026-11-26T12:00:00Z",
 			[]string{"2027-01-01T00:00:00+00:00", "2028-01-01T00:00:00+00:00"},
 		},
 		{
-			"every two weeks keeps its local time", recurrence.Spec{Every: "2w", Start: "2026-10-16T17:00", Zone: berlin}, "2026-10-01T00:00:00Z",
+			"every two weeks keeps its local time",
+			recurrence.Spec{Every: "2w", Start: "2026-10-16T17:00", Zone: berlin},
+			"2026-10-01T00:00:00Z",
 			[]string{"2026-10-16T17:00:00+02:00", "2026-10-30T17:00:00+01:00", "2026-11-13T17:00:00+01:00"},
 		},
 		{
-			"every day through a gap", recurrence.Spec{Every: "1d", Start: "2026-03-28T02:30", Zone: berlin}, "2026-03-28T00:00:00Z",
+			"every day through a gap",
+			recurrence.Spec{Every: "1d", Start: "2026-03-28T02:30", Zone: berlin},
+			"2026-03-28T00:00:00Z",
 			[]string{"2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"},
 		},
 		{
-			"every day from an instant", recurrence.Spec{Every: "1d", Start: "2026-10-24T07:00:00Z", Zone: berlin}, "2026-10-24T07:00:00Z",
+			"every day from an instant",
+			recurrence.Spec{Every: "1d", Start: "2026-10-24T07:00:00Z", Zone: berlin},
+			"2026-10-24T07:00:00Z",
 			[]string{"2026-10-25T09:00:00+01:00"},
 		},
 		{
-			"every 12 hours are elapsed hours", recurrence.Spec{Every: "12h", Start: "2026-10-24T18:00", Zone: berlin}, "2026-10-01T00:00:00Z",
+			"every 12 hours are elapsed hours",
+			recurrence.Spec{Every: "12h", Start: "2026-10-24T18:00", Zone: berlin},
+			"2026-10-01T00:00:00Z",
 			[]string{"2026-10-24T18:00:00+02:00", "2026-10-25T05:00:00+01:00", "2026-10-25T17:00:00+01:00"},
 		},
 		{
-			"every 5 minutes, long after the start", recurrence.Spec{Every: "5m", Start: "0001-01-01T00:00", Zone: "UTC"}, "2026-10-25T00:02:00Z",
+			"every 5 minutes, long after the start",
+			recurrence.Spec{Every: "5m", Start: "0001-01-01T00:00", Zone: "UTC"},
+			"2026-10-25T00:02:00Z",
 			[]string{"2026-10-25T00:05:00+00:00"},
 		},
 	}
@@ -185,7 +237,9 @@ func TestOccurrenceTellsAboutTheDayOnWhichClocksChange(t *testing.T) {
 		want  recurrence.Occurrence
 	}{
 		{
-			"moved to the end of a gap", recurrence.Spec{Cron: "30 2 * * *", Zone: "Europe/Berlin"}, "2026-03-28T12:00:00Z",
+			"moved to the end of a gap",
+			recurrence.Spec{Cron: "30 2 * * *", Zone: "Europe/Berlin"},
+			"2026-03-28T12:00:00Z",
 			recurrence.Occurrence{
 				Key: "2026-03-29T02:30", At: instant(t, "2026-03-29T01:00:00Z"), Zone: "Europe/Berlin", Offset: 2 * time.Hour,
 				Local: civil.DateTime{Year: 2026, Month: time.March, Day: 29, Hour: 3},
@@ -193,7 +247,9 @@ func TestOccurrenceTellsAboutTheDayOnWhichClocksChange(t *testing.T) {
 			},
 		},
 		{
-			"the first of two", recurrence.Spec{Cron: "30 2 * * *", Zone: "Europe/Berlin"}, "2026-10-24T12:00:00Z",
+			"the first of two",
+			recurrence.Spec{Cron: "30 2 * * *", Zone: "Europe/Berlin"},
+			"2026-10-24T12:00:00Z",
 			recurrence.Occurrence{
 				Key: "2026-10-25T02:30", At: instant(t, "2026-10-25T00:30:00Z"), Zone: "Europe/Berlin", Offset: 2 * time.Hour,
 				Local: civil.DateTime{Year: 2026, Month: time.October, Day: 25, Hour: 2, Minute: 30},
@@ -201,7 +257,9 @@ func TestOccurrenceTellsAboutTheDayOnWhichClocksChange(t *testing.T) {
 			},
 		},
 		{
-			"the second pass of an hourly rule", recurrence.Spec{Cron: "30 * * * *", Zone: "Europe/Berlin"}, "2026-10-25T00:30:00Z",
+			"the second pass of an hourly rule",
+			recurrence.Spec{Cron: "30 * * * *", Zone: "Europe/Berlin"},
+			"2026-10-25T00:30:00Z",
 			recurrence.Occurrence{
 				Key: "2026-10-25T01:30:00Z", At: instant(t, "2026-10-25T01:30:00Z"), Zone: "Europe/Berlin", Offset: time.Hour,
 				Local: civil.DateTime{Year: 2026, Month: time.October, Day: 25, Hour: 2, Minute: 30},
@@ -209,7 +267,9 @@ func TestOccurrenceTellsAboutTheDayOnWhichClocksChange(t *testing.T) {
 			},
 		},
 		{
-			"nothing on other days", recurrence.Spec{Every: "1d", Start: "2026-11-01T09:00", Zone: "America/St_Johns"}, "2026-11-20T00:00:00Z",
+			"nothing on other days",
+			recurrence.Spec{Every: "1d", Start: "2026-11-01T09:00", Zone: "America/St_Johns"},
+			"2026-11-20T00:00:00Z",
 			recurrence.Occurrence{
 				Key: "2026-11-20T09:00", At: instant(t, "2026-11-20T12:30:00Z"), Zone: "America/St_Johns", Offset: -3*time.Hour - 30*time.Minute,
 				Local: civil.DateTime{Year: 2026, Month: time.November, Day: 20, Hour: 9},
@@ -276,7 +336,8 @@ func TestNextIsBoundedAtTheEndsOfTime(t *testing.T) {
 	} {
 		s := mustParse(t, spec)
 		for _, after := range []time.Time{
-			{}, time.Unix(-1<<62, 0), time.Unix(1<<62, 0), time.Date(9999, 12, 31, 23, 59, 59, 999, time.UTC),
+			{},
+			time.Unix(-1<<62, 0), time.Unix(1<<62, 0), time.Date(9999, 12, 31, 23, 59, 59, 999, time.UTC),
 			time.Date(9997, 3, 1, 0, 0, 0, 0, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
 		} {
 			if o, ok := s.Next(after); ok && (!o.At.After(after) || o.At.Year() > 9999) {

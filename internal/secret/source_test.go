@@ -136,7 +136,8 @@ func TestUnmarshalSource(t *testing.T) {
 func TestSourcesDiffer(t *testing.T) {
 	t.Parallel()
 	sources := []secret.Source{
-		{}, secret.FromEnv("A"), secret.FromEnv("B"), secret.FromFile("A"), secret.FromFile("A").Located("", "/etc"),
+		{},
+		secret.FromEnv("A"), secret.FromEnv("B"), secret.FromFile("A"), secret.FromFile("A").Located("", "/etc"),
 		secret.FromText(secret.New("A")), secret.FromText(secret.New("B")),
 	}
 	for i, a := range sources {

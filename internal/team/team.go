@@ -201,7 +201,7 @@ func (d Directory) Stop(p Principal, kind post.Kind, brand string) Answer {
 // MakeKey says whether the principal may make a key for a person: their own, or as the owner for others. Whether
 // the key is full is for FullKey to say.
 func (d Directory) MakeKey(p Principal, person string) Answer {
-	if person == p.Person {
+	if person == p.Person && person != "" {
 		return yes()
 	}
 	if !d.isOwner(p) {
@@ -215,4 +215,4 @@ func (d Directory) MakeKey(p Principal, person string) Answer {
 
 // FullKey reports whether a key that the principal makes for a person reaches that person's personal accounts: only
 // one's own full key makes another.
-func FullKey(p Principal, person string) bool { return p.Full && p.Person == person }
+func FullKey(p Principal, person string) bool { return p.Full && person != "" && p.Person == person }

@@ -34,7 +34,6 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self' data:; form
 type Store interface {
 	Counts(ctx context.Context) (store.Counts, error)
 	ListDeliveries(ctx context.Context, f store.Filter) (store.DeliveryPage, error)
-	ListAccounts(ctx context.Context) ([]store.AccountView, error)
 	Stops(ctx context.Context) ([]store.Stop, error)
 }
 

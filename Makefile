@@ -5,9 +5,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-GO      ?= go
-LINT    ?= $(GO) tool -modfile=tools.mod golangci-lint
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO       ?= go
+GOLANGCI ?= $(GO) tool -modfile=tools.mod golangci-lint
 
 # What a run can change: make test GOTESTFLAGS=-race, make crash ROUNDS=200, make fuzz FUZZTIME=10m.
 GOTESTFLAGS ?=
@@ -41,7 +41,7 @@ short: ## the tests that take no time
 	$(GO) test -short ./...
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
-	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' adapters internal scheduler store | sort \
+	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' adapters cmd internal scheduler store | sort \
 	| while IFS=: read -r file func; do \
 		echo "$$(dirname "$$file") $${func#func }"; \
 		$(GO) test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x </dev/null; \
@@ -55,18 +55,18 @@ crash: ## kill the daemon ROUNDS (20) times amid its work and count what the pla
 	CRIER_CRASH_ROUNDS=$(ROUNDS) $(GO) test ./internal/app -run '^TestCrashLoop$$' -count=1 -timeout 30m -v
 
 lint: ## linters, and a planted bad package that they must catch
-	$(LINT) run ./...
+	$(GOLANGCI) run ./...
 	@dir=internal/archtest/testdata/planted; \
-	diff "$$dir/want.txt" <($(LINT) run --issues-exit-code=0 --show-stats=false --output.text.path=stdout \
+	diff "$$dir/want.txt" <($(GOLANGCI) run --issues-exit-code=0 --show-stats=false --output.text.path=stdout \
 		--output.text.print-issued-lines=false --output.text.colors=false ./$$dir/... 2>/dev/null \
 		| sed -nE 's#^internal/archtest/testdata/planted/([a-z/_]+\.go):[0-9]+:[0-9]+: .*\(([a-z]+)\)$$#\2 \3#p' | sort -u) \
 	|| { echo 'lint: the planted mistakes are not caught as expected' >&2; exit 1; }
 
 fmt: ## format the code
-	$(LINT) fmt ./...
+	$(GOLANGCI) fmt ./...
 
 fmt-check: ## fail when the code is not formatted
-	@out=$$($(LINT) fmt --diff ./...); if [ -n "$$out" ]; then printf '%s\n' "$$out"; echo 'not formatted: make fmt' >&2; exit 1; fi
+	@out=$$($(GOLANGCI) fmt --diff ./...); if [ -n "$$out" ]; then printf '%s\n' "$$out"; echo 'not formatted: make fmt' >&2; exit 1; fi
 
 generate: ## write the generated files anew
 	$(GO) test ./internal/api -run '^TestTheCommittedDocumentIsCurrent$$' -count=1 -update

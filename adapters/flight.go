@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -91,9 +92,9 @@ func (f *Flight) Calls() []Call {
 func (f *Flight) Last(commit bool) (Call, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i := len(f.calls) - 1; i >= 0; i-- {
-		if !commit || f.calls[i].Commit {
-			return *f.calls[i], true
+	for _, c := range slices.Backward(f.calls) {
+		if !commit || c.Commit {
+			return *c, true
 		}
 	}
 	return Call{}, false

@@ -84,9 +84,9 @@ func TestATokenThatVerifiesButMayNotPostIsTriedEverLessOften(t *testing.T) {
 		if got := w.status("acme"); got != post.StatusNeedsReconnect {
 			t.Errorf("the account is %s", got)
 		}
-		w.pass(24 * time.Hour)
-		if n := w.p.count("acme commit"); n < 3 || n > 60 {
-			t.Errorf("%d commits with a refused token in a day", n)
+		w.pass(6 * time.Hour)
+		if n := w.p.count("acme commit"); n < 3 || n > 25 {
+			t.Errorf("%d commits with a refused token in six hours", n)
 		}
 	}, a)
 }

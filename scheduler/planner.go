@@ -156,7 +156,9 @@ func latestOf(rule *recurrence.Schedule, from, now, until time.Time) (all []recu
 }
 
 // CatchUp leaves, of every series, only the latest of the occurrences that are overdue, as after a time in which
-// Crier was down or asleep: the others are missed. It is called before the first turn and after a jump of the clock.
+// Crier was down or asleep: the others are missed. It makes first what was not made in that time, so that all of it
+// counts as one backlog; a series that cannot be made is logged and left to Plan. It is called before the first turn
+// and after a jump of the clock.
 func (p *Planner) CatchUp(ctx context.Context) error {
 	all, err := p.Store.ListSeries(ctx)
 	if err != nil {
@@ -164,6 +166,9 @@ func (p *Planner) CatchUp(ctx context.Context) error {
 	}
 	var errs []error
 	for _, s := range all {
+		if _, err := p.one(ctx, s); err != nil && !errors.Is(err, store.ErrStale) && ctx.Err() == nil {
+			p.Log.ErrorContext(ctx, "the runs of a series cannot be made", "series", s.ID, "error", err)
+		}
 		if err := p.superseded(ctx, s); err != nil {
 			errs = append(errs, fmt.Errorf("series %s: %w", s.ID, err))
 		}

@@ -165,6 +165,32 @@ func TestOverdueRunsAreSupersededByTheLatest(t *testing.T) {
 	}, a)
 }
 
+// What was made before a long time down and what only falls due in it count as one backlog.
+func TestCatchingUpCountsTheRunsThatWereNeverMade(t *testing.T) {
+	a := account("acme", post.Brand)
+	a.MaxLate = 1000 * time.Hour
+	inWorld(t, func(w *world) {
+		w.series("1d", "cycle", "a", "b", "c", "d", "e")
+		w.ok(w.planner().Plan(w.t.Context()))
+		w.pass(4*24*time.Hour + 2*time.Hour)
+		w.ok(w.planner().CatchUp(w.t.Context()))
+		w.startWithChores(w.planner())
+		w.pass(5 * time.Minute)
+		w.said("acme-id", "c")
+	}, a)
+}
+
+func TestABadSeriesKeepsNobodyFromCatchingUp(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.series("1d", "cycle", "bad")
+		p := w.planner()
+		p.Compose = func(context.Context, store.Series, json.RawMessage, recurrence.Occurrence) (store.NewPost, error) {
+			return store.NewPost{}, errors.New("its media is gone")
+		}
+		w.ok(p.CatchUp(w.t.Context()))
+	})
+}
+
 func TestAChangedSeriesIsLeftToTheNextPlan(t *testing.T) {
 	inWorld(t, func(w *world) {
 		s := w.series("1d", "cycle", "old")

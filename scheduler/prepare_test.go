@@ -25,11 +25,11 @@ func TestPreparingRunsAheadSoThatTheCommitIsOnTheSecond(t *testing.T) {
 		w.start()
 		id := w.write("acme", film("one"), time.Hour)
 		w.pass(49 * time.Minute)
-		if w.p.uploads != 0 {
+		if w.p.uploaded() != 0 {
 			t.Error("it was prepared too early")
 		}
 		w.pass(2 * time.Minute)
-		if n := w.p.uploads; n != 1 {
+		if n := w.p.uploaded(); n != 1 {
 			t.Errorf("%d uploads, want 1", n)
 		}
 		w.pass(9*time.Minute + 10*time.Millisecond)
@@ -47,7 +47,7 @@ func TestHandlesThatHaveExpiredAreMadeAgain(t *testing.T) {
 		id := w.write("acme", film("one"), time.Hour)
 		w.pass(time.Hour + time.Second)
 		w.is(id, post.Published)
-		if n := w.p.uploads; n != 2 {
+		if n := w.p.uploaded(); n != 2 {
 			t.Errorf("%d uploads, want 2", n)
 		}
 	})
@@ -64,7 +64,7 @@ func TestPreparedWorkOutlivesARestart(t *testing.T) {
 		w.start()
 		w.pass(6 * time.Minute)
 		w.is(id, post.Published)
-		if n := w.p.uploads; n != 1 {
+		if n := w.p.uploaded(); n != 1 {
 			t.Errorf("%d uploads, want 1", n)
 		}
 	})

@@ -178,6 +178,10 @@ type Work struct {
 	Part     int
 	// Lease is, for a claim, when it ends.
 	Lease time.Time
+	// Ready is, for a claim, the instant from which it could be handed out: due, retry, spacing and the ends of holds
+	// considered. What leaves no instant behind is not: stops, holds without an end, preparing, and the flight of the
+	// delivery before it.
+	Ready time.Time
 }
 
 // Prepared is one saved step of preparing.

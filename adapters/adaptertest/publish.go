@@ -185,7 +185,7 @@ func options(name, value string) *post.Options {
 func hostile() []post.Content {
 	long := string(bytes.Repeat([]byte("a"), 1<<20))
 	var out []post.Content
-	for _, text := range []string{"", " ", "\x00", "\xff\xfe", "\ufeff", "‮", "$A $B", "http://", "https://[::1", long} {
+	for _, text := range []string{"", " ", "\x00", "\xff\xfe", "\ufeff", "\u202e", "$A $B", "http://", "https://[::1", long} {
 		out = append(out,
 			post.Content{Text: text},
 			post.Content{Text: "x", Title: text, Link: text, FirstComment: text, Thread: []post.Reply{{Text: text}, {}}},

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -217,14 +218,7 @@ func (d *Delivery) Find(a adapters.Adapter, since time.Time, taken ...string) (a
 	ctx, flight, cancel := d.rig.Context()
 	defer cancel()
 	req := d.Request()
-	req.Taken = func(id string) bool {
-		for _, t := range taken {
-			if t == id {
-				return true
-			}
-		}
-		return false
-	}
+	req.Taken = func(id string) bool { return slices.Contains(taken, id) }
 	look, err := a.Find(ctx, req, since)
 	d.rig.say(err)
 	d.rig.flown(flight)

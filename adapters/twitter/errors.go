@@ -3,7 +3,6 @@ package twitter
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -255,6 +254,6 @@ func (a *adapter) refusedRead(c adapters.Call) error {
 // unreadable is the error of an answer, to a call that is no commit, which does not have what it must have.
 func unreadable(c adapters.Call, what string) *adapters.Error {
 	return &adapters.Error{
-		Fate: adapters.Absent, Reason: adapters.Protocol, Status: c.Status, Message: fmt.Sprintf("X answered without %s", what),
+		Fate: adapters.Absent, Reason: adapters.Protocol, Status: c.Status, Message: "X answered without " + what,
 	}
 }

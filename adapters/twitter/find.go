@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -168,9 +169,7 @@ func (a *adapter) page(ctx context.Context, id string, query url.Values) (adapte
 		if d.expansions != "" {
 			q.Set("expansions", d.expansions)
 		}
-		for k, v := range query {
-			q[k] = v
-		}
+		maps.Copy(q, query)
 		c, err := a.read(ctx, http.MethodGet, a.config.api, "/2/users/"+url.PathEscape(id)+"/tweets", q, "", nil)
 		if c.Status == http.StatusBadRequest && bytes.Contains(c.Body, []byte(d.fields)) && !second {
 			a.newer.CompareAndSwap(newer, !newer)

@@ -246,7 +246,7 @@ func schemeBefore(text string) int {
 
 // glues reports whether a URL cannot begin behind r.
 func glues(r rune) bool {
-	return r < utf8.RuneSelf && (isLetter(byte(r)) || isDigit(byte(r))) || strings.ContainsRune("@＠$#＃", r) || isInvalid(r)
+	return isPlain(r) || strings.ContainsRune("@＠$#＃", r) || isInvalid(r)
 }
 
 // fullDomain returns the longest domain at the start of a run behind a scheme. Its ending may be any word.
@@ -467,12 +467,12 @@ func isDomainRune(r rune) bool {
 
 func isDomainJoint(r rune) bool { return r == '.' || r == '-' || r == '_' }
 
-func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
+func isLetter[C byte | rune](c C) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
-func isDigit(b byte) bool { return '0' <= b && b <= '9' }
+func isDigit[C byte | rune](c C) bool { return '0' <= c && c <= '9' }
 
 // isPlain reports whether r is a Latin letter without accent or a digit.
-func isPlain(r rune) bool { return r < utf8.RuneSelf && (isLetter(byte(r)) || isDigit(byte(r))) }
+func isPlain(r rune) bool { return isLetter(r) || isDigit(r) }
 
 // isAccented reports whether r is a Latin letter beyond ASCII or an accent.
 func isAccented(r rune) bool {

@@ -32,11 +32,11 @@ func decodeSettings(env adapters.Env) (settings, secret.Text, error) {
 	if err := env.Extra(&struct{}{}); err != nil {
 		return settings{}, secret.Text{}, fmt.Errorf("youtube account: %w", err)
 	}
-	if _, ok := address(s.APIURL); !ok {
+	if !isAddress(s.APIURL) {
 		return settings{}, secret.Text{}, errors.New("youtube settings: api_url: want an address such as " + defaultAPI)
 	}
 	s.APIURL = strings.TrimRight(s.APIURL, "/")
-	if _, ok := address(s.TokenURL); !ok {
+	if !isAddress(s.TokenURL) {
 		return settings{}, secret.Text{}, errors.New("youtube settings: token_url: want an address such as " + defaultToken)
 	}
 	if s.ClientID == "" {
@@ -55,11 +55,8 @@ func decodeSettings(env adapters.Env) (settings, secret.Text, error) {
 	return s, clientSecret, nil
 }
 
-// address reads an absolute web address without user, query and fragment.
-func address(s string) (*url.URL, bool) {
+// isAddress reports whether s is an absolute web address without user, query and fragment.
+func isAddress(s string) bool {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, false
-	}
-	return u, true
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") && u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }

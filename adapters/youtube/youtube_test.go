@@ -340,7 +340,7 @@ func TestTheAddressIsSavedBeforeTheFirstByte(t *testing.T) {
 		}
 		full := errors.New("disk full")
 		err := p.Prepare(t.Context(), r.Delivery(s.Samples[0].Content).Request(), func(_ context.Context, h post.Handle) error {
-			if h.Done || h.Expires.Sub(time.Now()) != 6*24*time.Hour {
+			if h.Done || time.Until(h.Expires) != 6*24*time.Hour {
 				t.Errorf("handle %+v", h)
 			}
 			return full

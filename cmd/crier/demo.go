@@ -1,6 +1,8 @@
 package main
 
 import (
+	"log/slog"
+
 	"github.com/spf13/cobra"
 
 	"crier/internal/app"
@@ -15,7 +17,8 @@ func (c *cli) demoCommand() *cobra.Command {
 		Long:  "Run the daemon with the sandbox platforms and sample accounts. It needs no keys, and nothing leaves the machine.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := c.logger(format)
+			// The demo tells of its posts in lines of its own.
+			log, err := c.logger(format, slog.LevelWarn)
 			if err != nil {
 				return err
 			}

@@ -148,12 +148,13 @@ func (c *cli) reading(cmd *cobra.Command) *cobra.Command {
 }
 
 // logger logs to the standard error.
-func (c *cli) logger(format string) (*slog.Logger, error) {
+func (c *cli) logger(format string, least slog.Level) (*slog.Logger, error) {
+	o := &slog.HandlerOptions{Level: least}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(c.err, nil)), nil
+		return slog.New(slog.NewTextHandler(c.err, o)), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(c.err, nil)), nil
+		return slog.New(slog.NewJSONHandler(c.err, o)), nil
 	}
 	return nil, usagef("--log is text or json")
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"log/slog"
+
 	"github.com/spf13/cobra"
 
 	"crier/internal/app"
@@ -13,7 +15,7 @@ func (c *cli) serveCommand() *cobra.Command {
 		Short: "Run the daemon",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := c.logger(format)
+			log, err := c.logger(format, slog.LevelInfo)
 			if err != nil {
 				return err
 			}

@@ -93,7 +93,9 @@ func newHouse(tb testing.TB) *house {
 		account("acme-x", post.Twitter, post.Brand, "acme"), account("acme-x2", post.Twitter, post.Brand, "acme"),
 		account("acme-page", post.Facebook, post.Brand, "acme"), account("acme-reddit", post.Reddit, post.Brand, "acme"),
 		account("mia-x", post.Twitter, post.Personal, "mia"), account("jo-x", post.Twitter, post.Personal, "jo"),
+		account("acme-tube", post.YouTube, post.Brand, "acme"),
 	}
+	accounts[len(accounts)-1].Approvals = 1
 	if err := h.store.SyncAccounts(tb.Context(), store.Write{Now: now(), Actor: "crier"}, accounts); err != nil {
 		tb.Fatalf("syncing accounts: %v", err)
 	}
@@ -445,6 +447,9 @@ func TestAPersonalAccountIsNotThereForOthers(t *testing.T) {
 	if status.at("next_due") != nil {
 		t.Errorf("the owner sees when others post: %v", status.at("next_due"))
 	}
+	if r := h.ask("mia", "GET", "/api/v1/status", "").want(200); r.at("counts", "personal", "scheduled") != 1.0 || r.text("next_due") != "2026-12-01T08:00:00.000Z" {
+		t.Errorf("the person's own status: %s", r.raw)
+	}
 	h.ask("mia", "GET", posts+"/"+id, "").want(200)
 	h.ask("mia", "POST", posts, `{"text":"x","targets":["mia-x","acme-page"],"at":"now"}`).code(422, "mixed_kinds")
 	h.ask("vic", "POST", posts, `{"text":"x","targets":["acme-x"],"at":"now"}`).code(403, "forbidden")
@@ -580,6 +585,17 @@ func TestDrafts(t *testing.T) {
 	}
 	h.ask("jo", "POST", path+"/submit", "").code(409, "wrong_state")
 	h.ask(writer, "DELETE", path, "").code(403, "forbidden")
+}
+
+func TestAnAccountWithApprovalsSendsNothingUnapproved(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	r := h.ask("mia", "POST", posts, `{"text":"x","targets":["acme-tube"],"at":"now"}`).want(201)
+	if r.text("state") != "in_review" || r.at("deliveries", 0, "approval", "required") != 1.0 {
+		t.Errorf("post: %s", r.raw)
+	}
+	draft := h.ask("mia", "POST", posts, `{"text":"y","targets":["acme-tube"],"at":"now","draft":true}`).want(201)
+	h.ask("mia", "POST", posts+"/"+draft.text("id")+"/submit", "").code(409, "approval_needed")
 }
 
 func TestErrorsOfTheStore(t *testing.T) {

@@ -71,7 +71,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 			if p == nil {
 				return
 			}
-			if p == http.ErrAbortHandler {
+			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
 				panic(http.ErrAbortHandler)
 			}
 			a.Log.ErrorContext(ctx, "a handler broke down", "request", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))

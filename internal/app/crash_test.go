@@ -75,7 +75,7 @@ type process struct {
 	done chan struct{}
 }
 
-func startDaemon(t *testing.T, config string) *process {
+func startDaemon(t testing.TB, config string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -114,6 +114,15 @@ func startDaemon(t *testing.T, config string) *process {
 	return p
 }
 
+// stop ends the daemon as a service manager does.
+func (p *process) stop(t testing.TB) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-p.done
+}
+
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // SIGKILL: nothing is flushed, nothing is said
 	<-p.done
@@ -126,7 +135,7 @@ type world struct {
 	key    string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	dir := t.TempDir()
 	srv := httptest.NewUnstartedServer(nil)

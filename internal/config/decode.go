@@ -74,7 +74,7 @@ func (d *decoder) decode(node ast.Node, into reflect.Value, path string) {
 		}
 		return
 	}
-	switch into.Kind() { //nolint:exhaustive // Config and settings are made of these.
+	switch into.Kind() {
 	case reflect.Pointer:
 		v := reflect.New(into.Type().Elem())
 		d.value(node, v.Elem(), path)
@@ -98,7 +98,7 @@ const done = "done"
 // special decodes what has a form of its own. It gives done, what is wrong, or nothing when the kind of the value
 // decides.
 func (d *decoder) special(node ast.Node, into reflect.Value) string {
-	if target, ok := into.Addr().Interface().(*Node); ok {
+	if target, ok := reflect.TypeAssert[*Node](into.Addr()); ok {
 		if node.Type() != ast.NullType {
 			*target = Node{node: node, file: d.file}
 		}
@@ -207,7 +207,7 @@ func text(node ast.Node) (string, bool) {
 // scalar decodes a text, truth or number; it gives what is wrong, or nothing.
 func scalar(node ast.Node, into reflect.Value) string {
 	s, isText := text(node)
-	switch into.Kind() { //nolint:exhaustive // Config and settings are made of these.
+	switch into.Kind() {
 	case reflect.String:
 		if !isText {
 			return "want a text; put it in quotes"
@@ -344,7 +344,7 @@ func fieldsOf(v reflect.Value) (fields map[string]reflect.Value, extra *Node) {
 		name, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 		switch {
 		case option == "extra":
-			extra, _ = v.Field(i).Addr().Interface().(*Node)
+			extra, _ = reflect.TypeAssert[*Node](v.Field(i).Addr())
 		case name != "" && name != "-":
 			fields[name] = v.Field(i)
 		}

@@ -294,8 +294,7 @@ func TestAllowListOpensExactlyItsHostAndPort(t *testing.T) {
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	n := newNames(t, map[string][]string{"nas.test": {"127.0.0.1"}, "evil.test": {"8.8.8.8"}})
-	var s *site
-	s = newSite(t, func(w http.ResponseWriter, r *http.Request) {
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
 		// By the time that the redirect is followed, both names lead elsewhere.
 		n.set("nas.test", "169.254.169.254")
 		n.set("evil.test", "127.0.0.1")

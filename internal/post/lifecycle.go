@@ -33,19 +33,17 @@ func (d *Delivery) become(to State) error {
 	return nil
 }
 
-// Begin claims the next part: the delivery is then sending, under a new fence. The caller writes the intent in the
-// same transaction.
+// Begin claims the next part of a scheduled delivery: it is then sending, under a new fence. The caller writes the
+// intent in the same transaction. Any other state, and a delivery whose every part is out, is ErrTransition.
 func (d *Delivery) Begin(now time.Time) error {
 	i := d.NextPart()
 	switch {
+	case d.State != Scheduled:
+		return fmt.Errorf("%w: %s to %s", ErrTransition, d.State, Sending)
 	case i == len(d.Parts):
 		return fmt.Errorf("%w: every part is out", ErrTransition)
-	case d.State == Sending:
-		return fmt.Errorf("%w: it is claimed already", ErrTransition)
 	}
-	if err := d.become(Sending); err != nil {
-		return err
-	}
+	d.State = Sending
 	d.Fence++
 	d.Parts[i].State = PartSending
 	if d.FirstAttempt.IsZero() {

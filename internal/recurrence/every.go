@@ -56,7 +56,7 @@ func parseInterval(text string) (interval time.Duration, calendar bool, err erro
 	if convErr != nil {
 		return 0, false, refused
 	}
-	if n > uint64(maxInterval/unit) {
+	if n > uint64(maxInterval/unit) { //nolint:gosec // Both are positive.
 		return 0, false, &Error{CodeEvery, fieldEvery, "must be at most 5 years"}
 	}
 	interval = time.Duration(n) * unit

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -285,9 +286,7 @@ func hang(r *http.Request, d time.Duration) {
 
 func send(w http.ResponseWriter, res *response) int {
 	h := w.Header()
-	for k, v := range res.header {
-		h[k] = v
-	}
+	maps.Copy(h, res.header)
 	if bodyAllowed(res.status) {
 		h.Set("Content-Length", strconv.Itoa(res.body.Len()))
 	}

@@ -93,7 +93,7 @@ func (s *Sandbox) publish(ctx context.Context, a Act) (Act, error) {
 	if err := s.record.add(a, a.At.Add(s.delay+listingDelay(ctx))); err != nil {
 		return Act{}, err
 	}
-	s.log.Info("published", "platform", a.Platform, "identity", a.Identity, "kind", a.Kind, "remote_id", a.RemoteID, "url", a.URL)
+	s.log.InfoContext(ctx, "published", "platform", a.Platform, "identity", a.Identity, "kind", a.Kind, "remote_id", a.RemoteID, "url", a.URL)
 	return a, nil
 }
 

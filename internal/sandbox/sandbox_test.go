@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -128,12 +129,8 @@ func (w *world) sign(req *http.Request, who Identity, form url.Values, change fu
 	for k, v := range auth {
 		all.Set(k, v)
 	}
-	for k, v := range req.URL.Query() {
-		all[k] = v
-	}
-	for k, v := range form {
-		all[k] = v
-	}
+	maps.Copy(all, req.URL.Query())
+	maps.Copy(all, form)
 	// url.Values.Encode sorts; it differs from RFC 5849 in the space alone.
 	params := strings.ReplaceAll(all.Encode(), "+", "%20")
 	address := req.URL.Scheme + "://" + req.URL.Host + req.URL.EscapedPath()

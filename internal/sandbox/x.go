@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -67,7 +68,7 @@ func newX(s *Sandbox) *xPlatform {
 	x.pages.HandleFunc("GET /{name}/status/{id}", x.page)
 	x.mux.HandleFunc("/2/", func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := x.signed(w, r, false); ok {
-			xProblem(w, http.StatusNotFound, "Not Found", "about:blank", "Not Found")
+			xProblem(w, http.StatusNotFound, "Not Found", "Not Found")
 		}
 	})
 	x.mux.HandleFunc("/1.1/", func(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +101,7 @@ func (x *xPlatform) identify(r *http.Request) string {
 
 func (x *xPlatform) throttled(w http.ResponseWriter, reset time.Time) {
 	xRateHeaders(w.Header(), 100, 0, reset)
-	xProblem(w, http.StatusTooManyRequests, "Too Many Requests", "about:blank", "Too Many Requests")
+	xProblem(w, http.StatusTooManyRequests, "Too Many Requests", "Too Many Requests")
 }
 
 func (x *xPlatform) exhausted(h http.Header, reset time.Time) {
@@ -137,7 +138,7 @@ func (x *xPlatform) signed(w http.ResponseWriter, r *http.Request, v1 bool) (Ide
 		return who, true
 	}
 	if !v1 {
-		xProblem(w, http.StatusUnauthorized, "Unauthorized", "about:blank", "Unauthorized")
+		xProblem(w, http.StatusUnauthorized, "Unauthorized", "Unauthorized")
 		return who, false
 	}
 	switch flaw {
@@ -198,8 +199,8 @@ func (x *xPlatform) nextID() string {
 }
 
 // xProblem answers in the shape of RFC 7807 that API v2 uses.
-func xProblem(w http.ResponseWriter, status int, title, kind, detail string) {
-	writeJSON(w, status, map[string]any{"title": title, "detail": detail, "type": kind, "status": status})
+func xProblem(w http.ResponseWriter, status int, title, detail string) {
+	writeJSON(w, status, map[string]any{"title": title, "detail": detail, "type": "about:blank", "status": status})
 }
 
 // xInvalidRequest is API v2's refusal of a malformed request.
@@ -216,7 +217,7 @@ func xInvalidRequest(w http.ResponseWriter, message, field, value string) {
 
 // xForbidden is how API v2 refuses content.
 func xForbidden(w http.ResponseWriter, detail string) {
-	xProblem(w, http.StatusForbidden, "Forbidden", "about:blank", detail)
+	xProblem(w, http.StatusForbidden, "Forbidden", detail)
 }
 
 // xCode answers in the shape of API v1.1.
@@ -227,7 +228,7 @@ func xCode(w http.ResponseWriter, status, code int, message string) {
 // xServerError answers for a failure of the sandbox itself, such as a full disk.
 func (x *xPlatform) xServerError(w http.ResponseWriter, err error) {
 	x.s.log.Error("sandbox failed", "platform", "twitter", "error", err)
-	xProblem(w, http.StatusServiceUnavailable, "Service Unavailable", "about:blank", "Service Unavailable")
+	xProblem(w, http.StatusServiceUnavailable, "Service Unavailable", "Service Unavailable")
 }
 
 var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
@@ -363,9 +364,7 @@ func (x *xPlatform) post(ctx context.Context, who Identity, d xDraft) (Act, erro
 	if len(keys) > 0 {
 		raw["media_ids"], raw["media_keys"] = mediaIDs, strings.Join(keys, ",")
 	}
-	for k, v := range d.raw {
-		raw[k] = v
-	}
+	maps.Copy(raw, d.raw)
 	return x.s.publish(ctx, a)
 }
 

@@ -3,7 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // HMAC-SHA1 is what OAuth 1.0a prescribes
+	"crypto/sha1" // HMAC-SHA1 is what OAuth 1.0a prescribes
 	"encoding/base64"
 	"encoding/json"
 	"fmt"

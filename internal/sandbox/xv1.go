@@ -53,7 +53,7 @@ func (x *xPlatform) updateV1(w http.ResponseWriter, r *http.Request, who Identit
 	case errors.Is(err, errXCashtags), errors.Is(err, errXCharacter):
 		xCode(w, http.StatusForbidden, 214, "Bad request.")
 	default:
-		x.s.log.Error("sandbox failed", "platform", "twitter", "error", err)
+		x.s.log.ErrorContext(r.Context(), "sandbox failed", "platform", "twitter", "error", err)
 		xCode(w, http.StatusServiceUnavailable, 131, "Internal error")
 	}
 }
@@ -164,7 +164,7 @@ func (x *xPlatform) destroyV1(w http.ResponseWriter, r *http.Request, who Identi
 		return
 	}
 	if _, _, err := x.s.amend("twitter", id, func(a *Act) { a.Deleted = true }); err != nil {
-		x.s.log.Error("sandbox failed", "platform", "twitter", "error", err)
+		x.s.log.ErrorContext(r.Context(), "sandbox failed", "platform", "twitter", "error", err)
 		xCode(w, http.StatusServiceUnavailable, 131, "Internal error")
 		return
 	}

@@ -126,7 +126,7 @@ func (t *tx) moveApp(before, after string, key post.AccountKey) error {
 func (t *tx) removeOthers(w store.Write, now time.Time, given map[post.AccountKey]bool) error {
 	var gone []post.AccountKey
 	err := t.scan(bAccount, nil, func(k, v []byte) (bool, error) {
-		key, _, ok := cutAccount(k)
+		key, ok := cutAccount(k)
 		if !ok {
 			return false, corrupt(bAccount, k, errShort)
 		}

@@ -74,7 +74,7 @@ func fillQueue(b *testing.B, s *bolt.Store, accounts []post.Account, first, n in
 	for chunk := range slices.Chunk(slices.Collect(countTo(n)), 10_000) {
 		posts := make([]store.NewPost, 0, len(chunk))
 		for _, i := range chunk {
-			posts = append(posts, newPost(uint64(first+i), accounts[i%len(accounts)].Key(), due)) //nolint:gosec // small
+			posts = append(posts, newPost(uint64(first+i), accounts[i%len(accounts)].Key(), due))
 		}
 		if _, err := s.CreatePosts(b.Context(), store.Write{Now: now, Actor: "ann"}, posts); err != nil {
 			b.Fatal(err)
@@ -159,7 +159,7 @@ func bareLoop(b *testing.B, path string, n, batch int) time.Duration {
 		b.Fatal(err)
 	}
 	seq := uint64(1 << 40)
-	ms := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())^(1<<63)) //nolint:gosec // as the store writes it
+	ms := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())^(1<<63))
 	value := make([]byte, 512)
 	begun := time.Now()
 	for first := 0; first < n+batch; first += batch {
@@ -170,9 +170,9 @@ func bareLoop(b *testing.B, path string, n, batch int) time.Duration {
 			}
 			del := func(bucket string, key []byte) { all = append(all, tx.Bucket([]byte(bucket)).Delete(key)) }
 			both := func(i, size int) (id, account []byte) {
-				p := newID(uint64(i), 1) //nolint:gosec // not negative
+				p := newID(uint64(i), 1)
 				id, account = p[:], append(fmt.Appendf(nil, "brand|acme-%05d", i), 0)
-				post := newID(uint64(i), 2) //nolint:gosec // not negative
+				post := newID(uint64(i), 2)
 				seq++
 				put("delivery", id, size)
 				put("lanestate", account, 60)
@@ -229,7 +229,7 @@ func BenchmarkCreate(b *testing.B) {
 			go func() {
 				defer close(next)
 				for i := range b.N {
-					next <- uint64(i) //nolint:gosec // not negative
+					next <- uint64(i)
 				}
 			}()
 			b.ResetTimer()
@@ -266,7 +266,7 @@ func BenchmarkCreatePosts(b *testing.B) {
 		accounts := lanes(b, s, 100)
 		posts := make([]store.NewPost, n)
 		for i := range posts {
-			posts[i] = newPost(uint64(i), accounts[i%100].Key(), now.Add(time.Hour)) //nolint:gosec // not negative
+			posts[i] = newPost(uint64(i), accounts[i%100].Key(), now.Add(time.Hour))
 		}
 		begun := time.Now()
 		if _, err := s.CreatePosts(b.Context(), store.Write{Now: now, Actor: "ann"}, posts); err != nil {

@@ -156,7 +156,7 @@ func (c *checker) size(b bucketID) int {
 func (c *checker) allLanes() {
 	ready := 0
 	err := c.scan(bLaneState, nil, func(k, v []byte) (bool, error) {
-		key, _, ok := cutAccount(k)
+		key, ok := cutAccount(k)
 		if !ok {
 			c.say("lanestate/%x: the key is no account", k)
 			return true, nil

@@ -24,8 +24,8 @@ func fill(v reflect.Value, n *int64) {
 			v.Set(reflect.ValueOf(time.UnixMilli(1_800_000_000_000 + *n).UTC()))
 			return
 		}
-		for i := range v.NumField() {
-			fill(v.Field(i), n)
+		for _, f := range v.Fields() {
+			fill(f, n)
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))

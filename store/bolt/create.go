@@ -85,14 +85,14 @@ func (s *Store) CreatePosts(ctx context.Context, w store.Write, posts []store.Ne
 			for i := range drafts {
 				// What goes before a refused post stays.
 				if refused = t.checkNew(&drafts[i], now); refused != nil {
-					return nil
+					break
 				}
 				if err := t.create(&drafts[i], now, w.Actor); err != nil {
 					return err
 				}
 				written++
 			}
-			if last {
+			if last && refused == nil {
 				return t.answer(now, w.Once, len(posts))
 			}
 			return nil

@@ -34,7 +34,7 @@ func (t *tx) hold(on store.HoldOn, now time.Time) error {
 		keys = nil
 		prefix := pairKey(on.App, "")
 		for _, k := range t.keys(bApp, prefix, maxQueue) {
-			if key, _, ok := cutAccount(k[len(prefix):]); ok {
+			if key, ok := cutAccount(k[len(prefix):]); ok {
 				keys = append(keys, key)
 			}
 		}
@@ -186,7 +186,7 @@ func (s *Store) ResumeAll(ctx context.Context, w store.Write, kind post.Kind, br
 			return nil
 		}
 		return t.scan(bLaneState, nil, func(k, v []byte) (bool, error) {
-			account, _, ok := cutAccount(k)
+			account, ok := cutAccount(k)
 			if !ok {
 				return false, corrupt(bLaneState, k, errShort)
 			}

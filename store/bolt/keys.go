@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"time"
@@ -46,15 +47,13 @@ func addAccount(b []byte, k post.AccountKey) []byte {
 	return append(b, 0)
 }
 
-// cutAccount reads an account at the start of b and gives the rest.
-func cutAccount(b []byte) (k post.AccountKey, rest []byte, ok bool) {
-	for i, c := range b {
-		if c == 0 {
-			k, ok = post.ParseAccountKey(string(b[:i]))
-			return k, b[i+1:], ok
-		}
+// cutAccount reads the account at the start of b.
+func cutAccount(b []byte) (post.AccountKey, bool) {
+	account, _, ended := bytes.Cut(b, []byte{0})
+	if !ended {
+		return post.AccountKey{}, false
 	}
-	return k, nil, false
+	return post.ParseAccountKey(string(account))
 }
 
 func accountKey(k post.AccountKey) []byte { return addAccount(make([]byte, 0, 48), k) }

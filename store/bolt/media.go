@@ -51,7 +51,7 @@ func (t *tx) usedBy(id string) []string {
 	prefix := pairKey(id, "")
 	c := t.bucket(bMediaUse).Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); {
-		account, _, ok := cutAccount(k[len(prefix):])
+		account, ok := cutAccount(k[len(prefix):])
 		if !ok {
 			k, _ = c.Next()
 			continue

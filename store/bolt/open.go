@@ -319,7 +319,7 @@ func (s *Store) holdRestored(ctx context.Context, now time.Time) error {
 					done = false
 					break
 				}
-				key, _, ok := cutAccount(k)
+				key, ok := cutAccount(k)
 				if !ok {
 					return corrupt(bLaneState, k, errShort)
 				}

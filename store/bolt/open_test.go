@@ -262,7 +262,7 @@ func TestFsckSeesWhatDoesNotAgree(t *testing.T) {
 
 func create(t *testing.T, s *bolt.Store, i int) {
 	t.Helper()
-	n := newPost(uint64(i), acme.Key(), now) //nolint:gosec // a small number
+	n := newPost(uint64(i), acme.Key(), now)
 	if _, err := s.CreatePost(t.Context(), store.Write{Now: now, Actor: "ann"}, n); err != nil {
 		t.Fatalf("create: %v", err)
 	}

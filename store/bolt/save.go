@@ -211,7 +211,7 @@ func (t *tx) receipts(before, after *post.Delivery) error {
 		if !fresh(before, i, r) {
 			continue
 		}
-		v := append(append(make([]byte, 0, 18), after.ID[:]...), byte(i>>8), byte(i)) //nolint:gosec // parts are few
+		v := append(append(make([]byte, 0, 18), after.ID[:]...), byte(i>>8), byte(i))
 		if err := t.put(bReceipt, receiptKey(after.Platform, r.RemoteID), v); err != nil {
 			return err
 		}

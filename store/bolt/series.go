@@ -103,7 +103,7 @@ func (s *Store) EditSeries(ctx context.Context, w store.Write, x store.Series, v
 		out.Version, out.Revision = old.Version+1, old.Revision+1
 		out.CreatedAt, out.Author, out.Kind, out.Owner = old.CreatedAt, old.Author, old.Kind, old.Owner
 		c := cause{now: now, actor: w.Actor}
-		return out, errors.Join(t.cancelOpen(x.ID, c), t.putSeries(&out, now, w.Actor, "series.edited"))
+		return out, errors.Join(t.cancelOpen(x.ID, c, true), t.putSeries(&out, now, w.Actor, "series.edited"))
 	})
 	return out, err
 }
@@ -118,12 +118,14 @@ func (s *Store) DeleteSeries(ctx context.Context, w store.Write, id post.ID, ver
 		x.Deleted = true
 		x.Version++
 		c := cause{now: now, actor: w.Actor}
-		return nil, errors.Join(t.cancelOpen(id, c), t.putSeries(x, now, w.Actor, "series.deleted"))
+		return nil, errors.Join(t.cancelOpen(id, c, false), t.putSeries(x, now, w.Actor, "series.deleted"))
 	})
 }
 
-// cancelOpen cancels the occurrences of a series that have not begun.
-func (t *tx) cancelOpen(series post.ID, c cause) error {
+// cancelOpen cancels the occurrences of a series that have not begun. With free, the keys of those that are canceled
+// whole are free again, so that the edited series can make its own runs at the same times.
+func (t *tx) cancelOpen(series post.ID, c cause, free bool) error {
+	canceled := make(map[post.ID]string) // post → occurrence key
 	for {
 		keys := t.keys(bOpenOcc, series[:], maxChunk)
 		for _, k := range keys {
@@ -138,11 +140,39 @@ func (t *tx) cancelOpen(series post.ID, c cause) error {
 			if err := t.save(before, after, c); err != nil {
 				return err
 			}
+			canceled[before.Post] = before.Occurrence
 		}
 		if len(keys) < maxChunk {
+			break
+		}
+	}
+	if !free {
+		return nil
+	}
+	for id, key := range canceled {
+		if err := t.freeOccurrence(series, id, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeOccurrence frees the key of an occurrence of which nothing is out or can still go out.
+func (t *tx) freeOccurrence(series, id post.ID, key string) error {
+	p, err := t.post(id)
+	if err != nil {
+		return err
+	}
+	deliveries, _, err := t.deliveriesOf(p)
+	if err != nil {
+		return err
+	}
+	for _, d := range deliveries {
+		if d.State != post.Canceled {
 			return nil
 		}
 	}
+	return t.del(bOcc, occKey(series, key))
 }
 
 func occKey(series post.ID, key string) []byte {

@@ -71,7 +71,7 @@ func (s *Store) afterStepBack(t *tx, now time.Time) error {
 	}
 	var keys []post.AccountKey
 	err := t.scan(bLaneState, nil, func(k, _ []byte) (bool, error) {
-		key, _, ok := cutAccount(k)
+		key, ok := cutAccount(k)
 		if !ok {
 			return false, corrupt(bLaneState, k, errShort)
 		}
@@ -269,7 +269,8 @@ func (t *tx) claimLane(turn *store.Turn, e readyEntry, steps *int, out *store.Tu
 		case !head.Ready(turn.Now.Add(prepareMargin)):
 			after.Prepared, after.PreparedUntil = "", time.Time{}
 		default:
-			return true, t.begin(turn, l, head, after, out)
+			// The lane's record knows of holds and doubts that tidy has forgotten; the head may be another by now.
+			return true, t.begin(turn, l, head, after, instant(max(e.ms, l.opens(head))), out)
 		}
 		if err := t.save(head, after, cause{now: turn.Now, actor: crier}); err != nil {
 			return false, err
@@ -278,8 +279,8 @@ func (t *tx) claimLane(turn *store.Turn, e readyEntry, steps *int, out *store.Tu
 	return false, nil
 }
 
-// begin claims a head: the delivery is sending and its intent is written.
-func (t *tx) begin(turn *store.Turn, l *lane, head, after *post.Delivery, out *store.Turned) error {
+// begin claims a head that could be claimed from ready on: the delivery is sending and its intent is written.
+func (t *tx) begin(turn *store.Turn, l *lane, head, after *post.Delivery, ready time.Time, out *store.Turned) error {
 	if err := after.Begin(turn.Now); err != nil {
 		return err
 	}
@@ -294,6 +295,6 @@ func (t *tx) begin(turn *store.Turn, l *lane, head, after *post.Delivery, out *s
 		return err
 	}
 	l.inFlight, l.claimed, l.dirty = after.ID, turn.Now, true
-	out.Claims = append(out.Claims, store.Work{Delivery: *after, Part: i.part, Lease: i.lease})
+	out.Claims = append(out.Claims, store.Work{Delivery: *after, Part: i.part, Lease: i.lease, Ready: ready})
 	return nil
 }

@@ -291,7 +291,7 @@ func readReady(k, v []byte) (readyEntry, error) {
 	}
 	e := readyEntry{ms: keyMillis(k[i+1:])}
 	var ok bool
-	if e.key, _, ok = cutAccount(k[i+9:]); !ok {
+	if e.key, ok = cutAccount(k[i+9:]); !ok {
 		return readyEntry{}, corrupt(bReady, k, errShort)
 	}
 	r := decoder{b: v}

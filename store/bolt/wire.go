@@ -29,14 +29,6 @@ func (e *encoder) bytes(v []byte) {
 	e.b = append(e.b, v...)
 }
 
-func (e *encoder) bool(v bool) {
-	if v {
-		e.byte(1)
-	} else {
-		e.byte(0)
-	}
-}
-
 // decoder reads what encoder wrote. The first mistake is kept; what follows reads as zero. All values are copies.
 type decoder struct {
 	b   []byte
@@ -67,8 +59,6 @@ func (d *decoder) byte() byte {
 	return 0
 }
 
-func (d *decoder) bool() bool { return d.byte() != 0 }
-
 func (d *decoder) id() (id post.ID) {
 	copy(id[:], d.take(uint64(len(id))))
 	return id
@@ -96,14 +86,6 @@ func (d *decoder) int() int64 {
 
 func (d *decoder) time() time.Time { return instant(d.int()) }
 func (d *decoder) text() string    { return string(d.take(d.uint())) }
-
-func (d *decoder) bytes() []byte {
-	v := d.take(d.uint())
-	if len(v) == 0 {
-		return nil
-	}
-	return append([]byte(nil), v...)
-}
 
 // count reads the number of items that follow, each of at least one byte.
 func (d *decoder) count() int {

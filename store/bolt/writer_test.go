@@ -44,8 +44,7 @@ func TestAFailingOperationIsUndoneAlone(t *testing.T) {
 			if err := t.put(bMeta, []byte("panicked"), []byte{1}); err != nil {
 				return err
 			}
-			var none []int
-			return fmt.Errorf("never reached: %d", none[len(none)])
+			panic("a bug")
 		}, store.ErrCorrupt},
 		{func(t *tx) error {
 			if t.get(bMeta, []byte("failed")) != nil || t.get(bMeta, []byte("before")) == nil {

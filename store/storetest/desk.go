@@ -267,6 +267,11 @@ func runSeries(t *testing.T, b Backend) {
 		f.ok(err)
 		f.state(out.Post.Deliveries[0].ID, post.Sending)
 		f.state(next.Post.Deliveries[0].ID, post.Canceled)
+		again := []store.Occurrence{f.occurrence(edited, "1", f.now), f.occurrence(edited, "2", f.now.Add(time.Hour))}
+		n, err := f.s.Materialize(t.Context(), f.by("crier"), x.ID, edited.Revision, f.now, 3, again)
+		if err != nil || n != 1 {
+			t.Errorf("after the change %d were made, %v; want the canceled run anew and not the one that was sent", n, err)
+		}
 		if _, err := f.s.EditSeries(t.Context(), f.by("ann"), x, x.Version); !errors.Is(err, store.ErrStale) {
 			t.Errorf("the old version: %v", err)
 		}
@@ -275,7 +280,7 @@ func runSeries(t *testing.T, b Backend) {
 		}
 		f.ok(f.s.SkipOccurrence(t.Context(), f.by("ann"), x.ID, "r1|3"))
 		skipped := f.occurrence(edited, "r1|3", f.now.Add(time.Hour))
-		n, err := f.s.Materialize(t.Context(), f.by("crier"), x.ID, edited.Revision, f.now, 3, []store.Occurrence{skipped, f.occurrence(edited, "r1|4", f.now.Add(time.Hour))})
+		n, err = f.s.Materialize(t.Context(), f.by("crier"), x.ID, edited.Revision, f.now, 3, []store.Occurrence{skipped, f.occurrence(edited, "r1|4", f.now.Add(time.Hour))})
 		if err != nil || n != 1 {
 			t.Errorf("made %d, %v; want the one that was not left out", n, err)
 		}

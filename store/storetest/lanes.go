@@ -75,6 +75,36 @@ func runLanes(t *testing.T, b Backend) {
 		f.claim(second)
 		f.sound()
 	})
+	t.Run("a claim says from when it could be handed out", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		f.sync(with("acme-x", func(a *post.Account) { a.MinGap = time.Minute })...)
+		ready := func(id post.ID, want time.Time, of string) store.Work {
+			t.Helper()
+			f.now = want.Add(7 * time.Second)
+			w := f.claim(id)
+			if !w.Ready.Equal(want) {
+				t.Errorf("%s: ready at %v, want %v", of, w.Ready, want)
+			}
+			return w
+		}
+		due := f.now
+		late, first, second, third := f.schedule(due.Add(-time.Hour), acme), f.schedule(due, acme), f.schedule(due, acme), f.schedule(due, acme)
+		w := ready(first, due, "due, behind one that is missed")
+		f.state(late, post.Missed)
+		retry := f.now.Add(30 * time.Second)
+		f.settle(again(w, retry))
+		w = ready(first, retry, "a retry")
+		f.settle(published(w, "1"))
+		w = ready(second, f.now.Add(time.Minute), "spacing")
+		f.settle(published(w, "2"))
+		until := f.now.Add(5 * time.Minute)
+		f.ok(f.s.HoldLane(t.Context(), f.by("ann"), store.HoldOn{
+			Account: acme, Hold: post.Hold{Reason: post.HoldRateLimited, Since: f.now, Until: until},
+		}))
+		ready(third, until, "the end of a hold")
+		f.sound()
+	})
 	t.Run("a reschedule and a cancellation move the head", func(t *testing.T) {
 		t.Parallel()
 		f := open(t, b)
@@ -188,8 +218,8 @@ func runLateness(t *testing.T, b Backend) {
 			t.Fatal(err)
 		}
 		fine := f.schedule(f.now, acme)
-		missed, turns := 0, 0
-		for turns = 1; turns < 10; turns++ {
+		missed, turns := 0, 1
+		for ; turns < 10; turns++ {
 			out := f.turn()
 			missed += out.Missed
 			if len(out.Claims) > 0 {

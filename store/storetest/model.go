@@ -21,7 +21,7 @@ import (
 func runModel(t *testing.T, b Backend) {
 	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		m := newModel(rt, t, b, dir)
+		m := newModel(t, rt, b, dir)
 		defer m.close()
 		rt.Repeat(map[string]func(*rapid.T){
 			"":            m.agree,
@@ -61,7 +61,7 @@ type model struct {
 	remote     int
 }
 
-func newModel(rt *rapid.T, t *testing.T, b Backend, parent string) *model {
+func newModel(t *testing.T, rt *rapid.T, b Backend, parent string) *model {
 	dir, err := os.MkdirTemp(parent, "model")
 	if err != nil {
 		rt.Fatalf("temporary folder: %v", err)

@@ -178,7 +178,7 @@ func runPosts(t *testing.T, b Backend) {
 func runOnce(t *testing.T, b Backend) {
 	once := func(key string, digest byte) *store.Once {
 		return &store.Once{Client: "ann", Key: key, Digest: [32]byte{digest}, Answer: func(result any) []byte {
-			return []byte(result.(store.PostView).Post.ID.String()) //nolint:errcheck,forcetypeassert // the contract names the type
+			return []byte(result.(store.PostView).Post.ID.String())
 		}}
 	}
 	t.Run("a key repeats its answer for a day and refuses another request", func(t *testing.T) {

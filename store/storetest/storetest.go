@@ -73,13 +73,13 @@ const owner = "process-1"
 
 // open gives an empty store with these accounts: acme-x and acme-page of the brand acme, other-x of the brand other,
 // and ann-x of the person ann. None has spacing; all allow 15 minutes.
-func open(t testing.TB, b Backend) *fixture {
-	t.Helper()
-	f := &fixture{t: t, b: b, dir: t.TempDir(), now: start()}
+func open(tb testing.TB, b Backend) *fixture {
+	tb.Helper()
+	f := &fixture{t: tb, b: b, dir: tb.TempDir(), now: start()}
 	f.s = f.must(b.Open(f.dir))
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := f.s.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
 	})
 	f.sync(accounts()...)

@@ -1,0 +1,115 @@
+package app_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"crier/internal/post"
+	"crier/store"
+	"crier/store/bolt"
+)
+
+// BenchmarkReady starts the real daemon on a queue of CRIER_BENCH_QUEUED deliveries (100,000 by default), spread over
+// 90 days. It reports the time from the start of the process until it serves, the anonymous memory a second later, and
+// the file's size.
+func BenchmarkReady(b *testing.B) {
+	n := 100_000
+	if s := os.Getenv("CRIER_BENCH_QUEUED"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			b.Fatal(err)
+		}
+	}
+	w := newWorld(b)
+	first := startDaemon(b, w.config) // makes key, store and accounts
+	first.stop(b)
+	dir := filepath.Join(filepath.Dir(w.config), "data")
+	fillQueue(b, dir, n)
+	for b.Loop() {
+		began := time.Now()
+		p := startDaemon(b, w.config)
+		b.ReportMetric(float64(time.Since(began).Microseconds())/1000, "ready-ms")
+		pause := time.NewTimer(time.Second)
+		<-pause.C
+		b.ReportMetric(anonymousMiB(b, p.cmd.Process.Pid), "anon-MiB")
+		p.kill()
+	}
+	fi, err := os.Stat(filepath.Join(dir, bolt.FileName))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(fi.Size())/(1<<20), "file-MiB")
+	b.ReportMetric(float64(n), "queued")
+}
+
+// fillQueue queues n deliveries of the demo's brand account on X, over 90 days from tomorrow.
+func fillQueue(b *testing.B, dir string, n int) {
+	b.Helper()
+	s, err := bolt.Open(b.Context(), bolt.Options{Dir: dir, Now: time.Now()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	accounts := []string{"acme-x", "acme-page", "acme-reddit", "acme-tube"}
+	platforms := []post.Platform{post.Twitter, post.Facebook, post.Reddit, post.YouTube}
+	from := post.Instant(time.Now().Add(24 * time.Hour))
+	step := 90 * 24 * time.Hour / time.Duration(n)
+	w := store.Write{Now: post.Instant(time.Now()), Actor: "bench"}
+	batch := make([]store.NewPost, 0, 1000)
+	for i := range n {
+		key := post.AccountKey{Kind: post.Brand, Handle: accounts[i%4]}
+		c := post.Content{Text: fmt.Sprintf("delivery %d of the benchmark, with about as much text as a post usually has: some 160 characters, which is what people write when they announce a thing.", i)}
+		p := post.Post{ID: benchID(b), Author: "sam", CreatedAt: from, Kind: post.Brand, Content: c}
+		d := post.Delivery{
+			ID: benchID(b), Post: p.ID, Target: benchID(b), Account: key, Platform: platforms[i%4], State: post.Scheduled,
+			Due: post.Instant(from.Add(time.Duration(i) * step)), Digest: c.Digest(),
+			Parts: []post.Part{{Role: post.RolePost, State: post.PartWaiting}},
+		}
+		p.Targets = []post.Target{{ID: d.Target, Account: key, Platform: d.Platform, Content: c, Delivery: d.ID}}
+		batch = append(batch, store.NewPost{Post: p, Deliveries: []post.Delivery{d}, Fingerprints: []string{""}})
+		if len(batch) == cap(batch) || i == n-1 {
+			if _, err := s.CreatePosts(b.Context(), w, batch); err != nil {
+				b.Fatal(err)
+			}
+			batch = batch[:0]
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func benchID(b *testing.B) post.ID {
+	b.Helper()
+	id, err := uuid.NewV7()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return post.ID(id)
+}
+
+// anonymousMiB is the process's memory that is not the file's.
+func anonymousMiB(b *testing.B, pid int) float64 {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Skip("no /proc here")
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			return float64(kib) / 1024
+		}
+	}
+	b.Fatal("no RssAnon in the process's status")
+	return 0
+}

@@ -66,7 +66,7 @@ fmt: ## format the code
 	$(GOLANGCI) fmt ./...
 
 fmt-check: ## fail when the code is not formatted
-	@out=$$($(GOLANGCI) fmt --diff ./...); if [ -n "$$out" ]; then printf '%s\n' "$$out"; echo 'not formatted: make fmt' >&2; exit 1; fi
+	@$(GOLANGCI) fmt --diff ./... || { echo 'not formatted: make fmt' >&2; exit 1; }
 
 generate: ## write the generated files anew
 	$(GO) test ./internal/api -run '^TestTheCommittedDocumentIsCurrent$$' -count=1 -update
@@ -81,8 +81,8 @@ cover: ## coverage over all packages, as coverage.html
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	$(GO) tool cover -func=coverage.out | tail -n 1
 
-bench: ## how fast and how light: store and scheduler
-	$(GO) test ./store/bolt ./scheduler -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 60m
+bench: ## how fast and how light: store, scheduler and the whole daemon
+	$(GO) test -p 1 ./store/bolt ./scheduler ./internal/app -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 60m
 
 vuln: ## known vulnerabilities in what is linked; needs the network
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...

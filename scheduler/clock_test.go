@@ -16,6 +16,7 @@ func (w *world) withBoot() *atomic.Int64 {
 }
 
 func TestAStepOfTheClockStopsClaimsForAMinute(t *testing.T) {
+	t.Parallel()
 	for name, step := range map[string]time.Duration{"forward": 2 * time.Minute, "back": -2 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -73,6 +74,7 @@ func TestASleepOfTheMachineIsNoJump(t *testing.T) {
 }
 
 func TestAPlatformsDateMakesTheClockTrusted(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		before, after time.Duration // our clock against the platform's
 		trusted       bool

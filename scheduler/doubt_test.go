@@ -10,6 +10,7 @@ import (
 )
 
 func TestALostAnswerIsFoundOnThePlatform(t *testing.T) {
+	t.Parallel()
 	for name, what := range map[string]behaviour{
 		"cut after it was accepted":     cutAfter,
 		"no answer until the timeout":   blackHole,

@@ -10,6 +10,7 @@ import (
 
 // What happens between the claim and the first byte of the commit stops it there.
 func TestTheGateStopsACommitBeforeItsFirstByte(t *testing.T) {
+	t.Parallel()
 	pause := func(w *world) {
 		hold := post.Hold{Reason: post.HoldPaused, Since: w.now(), By: "ann"}
 		w.ok(w.store.HoldLane(w.t.Context(), w.by(), store.HoldOn{Account: w.key("acme"), Hold: hold}))

@@ -94,6 +94,7 @@ func TestAPreparationThatRecoversTooLateIsMissed(t *testing.T) {
 }
 
 func TestWhatCannotBePreparedEndsLikeACommit(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		reason adapters.Reason
 		want   post.State

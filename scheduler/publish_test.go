@@ -251,6 +251,7 @@ func TestALaterPartIsRetriedAsSoonAsAFirstOne(t *testing.T) {
 }
 
 func TestACancellationWhileSendingMakesNoNewAttempt(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		script []behaviour
 		want   post.State

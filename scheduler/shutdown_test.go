@@ -70,6 +70,7 @@ func TestAnAdapterThatDoesNotListenCannotKeepTheShutdown(t *testing.T) {
 
 // A process that dies leaves its intents behind. Here no result of it reaches the store any more.
 func TestAfterAKillNothingIsSentTwice(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		what    behaviour
 		commits int

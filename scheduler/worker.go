@@ -36,7 +36,9 @@ func (s *Scheduler) start(work context.Context, w store.Work) {
 	s.inFlight[w.Delivery.ID] = account
 	s.flying.Store(int64(len(s.inFlight)))
 	s.running.Store(w.Delivery.ID, struct{}{})
-	s.lag.Store(int64(s.cfg.Now().Sub(w.Delivery.ReadyAt())))
+	if !w.Ready.IsZero() {
+		s.lag.Store(int64(s.cfg.Now().Sub(w.Ready)))
+	}
 	s.workers.Go(func() {
 		a := s.attempt(work, lane, w)
 		d := Decide(a)

@@ -16,11 +16,11 @@ func (c *call) listAccounts(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := Page[Account]{Items: make([]Account, 0, len(s.order))}
+	all := make([]Account, 0, len(s.order))
 	for _, k := range s.order {
-		out.Items = append(out.Items, s.account(s.accounts[k]))
+		all = append(all, s.account(s.accounts[k]))
 	}
-	return &answer{body: out}, nil
+	return paged(c, all, func(a *Account) string { return a.Handle })
 }
 
 // seenAccount finds the account in the path, if it is there for the asker.

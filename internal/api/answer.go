@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -101,7 +102,7 @@ func matches(list, tag string) bool {
 
 // precondition compares If-Match with a version. Without the header, needed makes it a 428.
 func (c *call) precondition(version string, needed bool) error {
-	list := c.r.Header.Get("If-Match")
+	list := strings.Join(c.r.Header.Values("If-Match"), ",")
 	if list == "" {
 		if needed {
 			p := problem(http.StatusPreconditionRequired, "precondition_required", "this change needs the entity tag of what it changes")
@@ -204,7 +205,7 @@ func (c *call) runOnce(ctx context.Context, rt *route) (*answer, error) {
 		return nil, problem(http.StatusConflict, "idempotency_running", "the first request with this idempotency key has not ended")
 	}
 	defer c.end(running)
-	if !c.streamed(rt) {
+	if !rt.multipart || !c.streamed() {
 		b, err := c.Store.Replay(ctx, c.at, *c.once)
 		if err == nil {
 			return c.replay(b)
@@ -232,9 +233,10 @@ func (c *call) runOnce(ctx context.Context, rt *route) (*answer, error) {
 	return out, nil
 }
 
-// streamed reports whether the body is a file, which is known by its content only once it has been read.
-func (c *call) streamed(rt *route) bool {
-	return rt.multipart && strings.HasPrefix(c.r.Header.Get("Content-Type"), "multipart/")
+// streamed reports whether the body is a form with a file, which is known by its content only once it has been read.
+func (c *call) streamed() bool {
+	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	return err == nil && kind == "multipart/form-data"
 }
 
 func (a *api) begin(key string) bool {

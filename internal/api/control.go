@@ -33,7 +33,13 @@ func (c *call) stopScope(kind, brand string) (post.Kind, error) {
 	if kind != "" && !k.Valid() {
 		return "", invalid("kind", "invalid_type", "wanted: brand or personal")
 	}
-	return k, allow(c.Directory.Stop(c.who, k, brand), "brand")
+	if err := allow(c.Directory.Stop(c.who, k, brand), "brand"); err != nil {
+		return "", err
+	}
+	if len(c.who.Accounts) > 0 {
+		return "", forbidden("this key is limited to some accounts: it pauses and resumes them one by one")
+	}
+	return k, nil
 }
 
 func (c *call) pauseAll(ctx context.Context) (*answer, error) {

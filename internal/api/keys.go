@@ -110,18 +110,18 @@ func (c *call) listKeys(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the keys: %w", err)
 	}
-	out := Page[Key]{Items: []Key{}}
+	var shared []Key
 	for _, k := range c.ConfiguredKeys {
 		if c.sharesKey(k) {
-			out.Items = append(out.Items, keyView(k, "file"))
+			shared = append(shared, keyView(k, "file"))
 		}
 	}
 	for _, k := range all {
 		if c.sharesKey(k) {
-			out.Items = append(out.Items, keyView(k, "api"))
+			shared = append(shared, keyView(k, "api"))
 		}
 	}
-	return &answer{body: out}, nil
+	return paged(c, shared, func(k *Key) string { return k.ID })
 }
 
 // sharesKey reports whether the asker may know of a key and revoke it: their own, and as the owner everybody's. A key

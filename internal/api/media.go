@@ -116,7 +116,7 @@ func (c *call) uploadMedia(ctx context.Context) (*answer, error) {
 		return &answer{status: http.StatusCreated, body: c.mediaView(s, &m), location: Base + "/media/" + m.ID}
 	}
 	var m store.Media
-	if strings.HasPrefix(c.r.Header.Get("Content-Type"), "multipart/") {
+	if c.streamed() {
 		m, err = c.multipart(ctx, created)
 	} else {
 		m, err = c.fetched(ctx, created)
@@ -144,7 +144,7 @@ func (c *call) fetched(ctx context.Context, created func(any) *answer) (m store.
 		return err
 	})
 	if err != nil {
-		return m, fmt.Errorf("fetching the file: %w", err)
+		return m, fileAt("url", fmt.Errorf("fetching the file: %w", err))
 	}
 	return m, nil
 }
@@ -226,12 +226,6 @@ func unreadable(err error) error {
 	return problem(http.StatusBadRequest, "body_unreadable", "the body did not arrive whole")
 }
 
-// pageQuery is for lists without a filter.
-type pageQuery struct {
-	Limit  int    `query:"limit" doc:"1 to 500, 100 by default."`
-	Cursor string `query:"cursor" doc:"As the page before gave it."`
-}
-
 func (c *call) listMedia(ctx context.Context) (*answer, error) {
 	q, _ := c.query.(*pageQuery)
 	limit, err := limitOf(q.Limit)
@@ -303,8 +297,41 @@ func (c *call) mediaContent(ctx context.Context) (*answer, error) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "private, max-age=31536000, immutable")
 	h.Set("ETag", `"`+m.ID+`"`)
-	http.ServeContent(c.w, c.r, "", m.CreatedAt, f)
-	return nil, nil //nolint:nilnil // the answer is written
+	out := &refusals{ResponseWriter: c.w}
+	http.ServeContent(out, c.r, "", m.CreatedAt, f)
+	switch out.status {
+	case 0:
+		return nil, nil //nolint:nilnil // the answer is written
+	case http.StatusPreconditionFailed:
+		return nil, store.ErrStale
+	case http.StatusRequestedRangeNotSatisfiable:
+		return nil, problem(out.status, "range_invalid", "the file has no such range")
+	}
+	return nil, problem(out.status, "unreadable", "the file cannot be read")
+}
+
+// refusals keeps http.ServeContent's refusals from the client, which is told of them as of all others.
+type refusals struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *refusals) WriteHeader(status int) {
+	if status >= http.StatusBadRequest {
+		r.status = status
+		for _, name := range []string{"Content-Disposition", "Content-Security-Policy", "ETag", "Last-Modified"} {
+			r.Header().Del(name)
+		}
+		return
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *refusals) Write(b []byte) (int, error) {
+	if r.status != 0 {
+		return len(b), nil
+	}
+	return r.ResponseWriter.Write(b) //nolint:wrapcheck // a writer passes on what it was told
 }
 
 func (c *call) deleteMedia(ctx context.Context) (*answer, error) {

@@ -34,17 +34,17 @@ func (c *call) plan(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if from.IsZero() {
+	if q.From == "" {
 		from = c.at
 	}
 	to, err := instantOf(q.To, "query.to")
 	if err != nil {
 		return nil, err
 	}
-	if to.IsZero() {
+	if q.To == "" {
 		to = from.Add(planAhead)
 	}
-	if !from.Before(to) || to.Sub(from) > maxWindow {
+	if !from.Before(to) || to.Sub(from) > maxWindow || to.Year() > 9999 {
 		return nil, invalid("query.to", "invalid_parameter", "wanted: after from, by a year at most")
 	}
 	s, err := c.look(ctx)

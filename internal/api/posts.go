@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"crier/internal/civil"
@@ -152,16 +153,19 @@ func (c *call) mayFetch(s *sight, r *compose.Request) error {
 	for i, t := range r.Targets {
 		v, ok := s.byHandle(t.Account)
 		if !ok {
-			return noAccount([]post.Problem{{
-				Location: fmt.Sprintf("targets[%d].account", i), Code: compose.CodeAccountNotFound, Severity: post.SeverityError,
-				Message: "there is no such account",
-			}})
+			return noAccount([]post.Problem{unknownAccount(fmt.Sprintf("targets[%d].account", i))})
 		}
 		if err := s.may(s.dir.Schedule, v.Account.Key()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func unknownAccount(location string) post.Problem {
+	return post.Problem{
+		Location: location, Code: compose.CodeAccountNotFound, Severity: post.SeverityError, Message: "there is no such account",
+	}
 }
 
 // noAccount is the 404 of a request that names accounts which are not there for the asker.
@@ -179,7 +183,7 @@ func (c *call) fetchMedia(ctx context.Context, r *compose.Request) error {
 			continue
 		}
 		if ref.ID != "" {
-			return invalid("media", "invalid_type", "a file is named by its id or by an address, not by both")
+			return invalid(r.Where(ref), "invalid_type", "a file is named by its id or by an address, not by both")
 		}
 		id, ok := got[ref.URL]
 		if !ok {
@@ -192,7 +196,7 @@ func (c *call) fetchMedia(ctx context.Context, r *compose.Request) error {
 			}
 			m, err := c.fetchOne(ctx, ref.URL, alt)
 			if err != nil {
-				return err
+				return fileAt(r.Where(ref)+".url", err)
 			}
 			id = m.ID
 			got[ref.URL] = id
@@ -465,12 +469,12 @@ func (c *call) history(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the history: %w", err)
 	}
-	out := Page[Change]{Items: make([]Change, 0, len(all))}
+	changes := make([]Change, 0, len(all))
 	for _, x := range all {
-		out.Items = append(out.Items, Change{
+		changes = append(changes, Change{
 			Seq: x.Seq, At: stamp(x.At), Actor: x.Actor, Type: x.Type, Delivery: idOr(x.Delivery),
 			From: textOr(string(x.From)), To: textOr(string(x.To)), Detail: x.Detail,
 		})
 	}
-	return &answer{body: out}, nil
+	return paged(c, changes, func(x *Change) string { return strconv.FormatUint(x.Seq, 10) })
 }

@@ -94,6 +94,19 @@ func invalid(location, code, message string) *Problem {
 	return refused([]post.Problem{{Location: location, Code: code, Severity: post.SeverityError, Message: message}})
 }
 
+// fileAt names the place of a file in a refusal that knows only that there is one.
+func fileAt(location string, err error) error {
+	if _, ok := errors.AsType[*media.Error](err); !ok {
+		return err
+	}
+	p := problemOf(err)
+	for i := range p.Errors {
+		p.Errors[i].Location = location
+		p.Detail = location + ": " + p.Errors[i].Message
+	}
+	return p
+}
+
 func notFound(what string) *Problem {
 	return problem(http.StatusNotFound, "not_found", "there is no such "+what)
 }

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"path"
 	"reflect"
 	"runtime/debug"
 	"strconv"
@@ -26,6 +27,12 @@ import (
 
 // maxBody bounds a JSON body.
 const maxBody = 1 << 20
+
+// maxDrain bounds what is read of a body that is refused for its size.
+const maxDrain = 32 << 20
+
+// bodyPatience is how long a client may send nothing of a body that it has announced.
+const bodyPatience = 30 * time.Second
 
 // route is one call of the API: what serves it and what the OpenAPI document says of it.
 type route struct {
@@ -64,6 +71,11 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		id := a.NewID().String()
 		w.Header().Set("X-Request-Id", id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if r.Body != nil && r.Body != http.NoBody {
+			body := &patient{ReadCloser: r.Body, conn: http.NewResponseController(w)}
+			body.wait() // for a body that no handler reads, too: the server takes what is left of it
+			r.Body = body
+		}
 		out := &recorder{ResponseWriter: w}
 		ctx := r.Context()
 		defer func() {
@@ -79,6 +91,10 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 				writeProblem(w, id, problem(http.StatusInternalServerError, "internal", "something broke here: the log knows more under the request id"))
 			}
 		}()
+		if p := r.URL.Path; p != path.Clean(p) && p != path.Clean(p)+"/" {
+			writeProblem(out, id, notFound("path")) // the mux would send the client elsewhere
+			return
+		}
 		handler, pattern := mux.Handler(r)
 		if pattern != "" {
 			mux.ServeHTTP(out, r)
@@ -94,6 +110,25 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		}
 		writeProblem(out, id, notFound("path"))
 	})
+}
+
+// patient is a body whose sender may not keep the connection by sending nothing.
+type patient struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+// wait gives the sender time for the next piece. A connection without deadlines, as in tests, has none.
+func (p *patient) wait() { _ = p.conn.SetReadDeadline(time.Now().Add(bodyPatience)) }
+
+func (p *patient) Read(b []byte) (int, error) {
+	p.wait()
+	n, err := p.ReadCloser.Read(b)
+	if errors.Is(err, io.EOF) {
+		// The server now listens for the client's leaving, which a deadline would look like.
+		_ = p.conn.SetReadDeadline(time.Time{})
+	}
+	return n, err //nolint:wrapcheck // a reader passes on what it was told
 }
 
 // recorder remembers whether an answer has begun.
@@ -183,11 +218,13 @@ func (c *call) readBody(rt *route) error {
 	}
 	json := kind == "" || kind == "application/json" || kind == "text/plain" || kind == "application/x-www-form-urlencoded" ||
 		kind == "application/merge-patch+json" || (strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json"))
-	if c.raw, err = io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody)); err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return err //nolint:wrapcheck // problemOf knows it
-		}
+	if c.raw, err = io.ReadAll(io.LimitReader(c.r.Body, maxBody+1)); err != nil {
 		return problem(http.StatusBadRequest, "body_unreadable", "the body did not arrive whole")
+	}
+	if len(c.raw) > maxBody {
+		// A client that is still sending when the connection ends never reads the answer: some of the rest is taken.
+		_, _ = io.CopyN(io.Discard, c.r.Body, maxDrain) // it is refused either way
+		return &http.MaxBytesError{Limit: maxBody}
 	}
 	if !json && len(c.raw) > 0 {
 		return problem(http.StatusUnsupportedMediaType, "unsupported_media_type", "wanted: application/json")
@@ -235,8 +272,8 @@ func readQuery(u *url.URL, zero any) (any, error) {
 			add(name, "invalid_parameter", "wanted: one value of at most 1024 bytes")
 		case field.Kind() == reflect.Int:
 			n, err := strconv.Atoi(all[0])
-			if err != nil {
-				add(name, "invalid_parameter", "wanted: a whole number")
+			if err != nil || n == 0 { // 0 stands for a parameter that is not there
+				add(name, "invalid_parameter", "wanted: a whole number from 1")
 			}
 			field.SetInt(int64(n))
 		default:

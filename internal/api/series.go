@@ -101,8 +101,15 @@ func (c *call) readPool(ctx context.Context, s *sight, x *store.Series, raw []js
 		if err != nil {
 			return within(fmt.Sprintf("posts[%d]", i), err)
 		}
-		if x.TimeZone == "" && len(r.Targets) > 0 {
-			if v, ok := s.byHandle(r.Targets[0].Account); ok {
+		if len(r.Targets) == 0 {
+			return invalid(fmt.Sprintf("posts[%d].targets", i), compose.CodeTargetsRequired, "a post needs a target: the handle of an account")
+		}
+		for j := range r.Targets {
+			v, ok := s.byHandle(r.Targets[j].Account)
+			if !ok {
+				return noAccount([]post.Problem{unknownAccount(fmt.Sprintf("posts[%d].targets[%d].account", i, j))})
+			}
+			if x.TimeZone == "" {
 				x.TimeZone = v.Account.TimeZone
 			}
 		}
@@ -110,7 +117,7 @@ func (c *call) readPool(ctx context.Context, s *sight, x *store.Series, raw []js
 			return err
 		}
 		if err := c.fetchMedia(ctx, &r); err != nil {
-			return err
+			return within(fmt.Sprintf("posts[%d]", i), err)
 		}
 		b, err := json.Marshal(r)
 		if err != nil {
@@ -123,6 +130,13 @@ func (c *call) readPool(ctx context.Context, s *sight, x *store.Series, raw []js
 
 // within puts a place in front of those of a refusal.
 func within(at string, err error) error {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		for i := range p.Errors {
+			p.Errors[i].Location = at + "." + p.Errors[i].Location
+			p.Detail = p.Errors[i].Location + ": " + p.Errors[i].Message
+		}
+		return p
+	}
 	e, ok := errors.AsType[*compose.BodyError](err)
 	if !ok {
 		return err
@@ -294,13 +308,13 @@ func (c *call) listSeries(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the series: %w", err)
 	}
-	out := Page[Series]{Items: []Series{}}
+	var seen []Series
 	for i := range all {
 		if s.seesSeries(&all[i]) {
-			out.Items = append(out.Items, seriesView(&all[i], c.at))
+			seen = append(seen, seriesView(&all[i], c.at))
 		}
 	}
-	return &answer{body: out}, nil
+	return paged(c, seen, func(x *Series) string { return x.ID })
 }
 
 // seenSeries reads the series in the path, if it is there for the asker.

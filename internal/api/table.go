@@ -26,7 +26,7 @@ func (a *api) table() []route {
 		{method: patch, path: "/posts/{id}", id: "patch-post", summary: "Change a post by a JSON merge patch; targets are matched by id", tag: "posts", scope: team.PostsDraft, body: PostBody{}, answer: Edited{}, ifMatch: true, handle: to((*call).patchPost)},
 		{method: del, path: "/posts/{id}", id: "delete-post", summary: "Cancel all of a post that is not out", tag: "posts", scope: team.PostsDraft, answer: Edited{}, handle: to((*call).deletePost)},
 		{method: send, path: "/posts/{id}/submit", id: "submit-post", summary: "Send a draft", tag: "posts", scope: team.PostsWrite, answer: Post{}, handle: to((*call).submitPost)},
-		{method: get, path: "/posts/{id}/history", id: "post-history", summary: "Who did what, when, from which state to which", tag: "posts", scope: team.PostsRead, answer: Page[Change]{}, handle: to((*call).history)},
+		{method: get, path: "/posts/{id}/history", id: "post-history", summary: "Who did what, when, from which state to which", tag: "posts", scope: team.PostsRead, query: pageQuery{}, answer: Page[Change]{}, handle: to((*call).history)},
 
 		{method: get, path: "/deliveries", id: "list-deliveries", summary: "List deliveries by due time", tag: "deliveries", scope: team.PostsRead, query: deliveryQuery{}, answer: Page[Delivery]{}, handle: to((*call).listDeliveries)},
 		{method: get, path: "/deliveries/{id}", id: "get-delivery", summary: "Read a delivery with its content and attempts", tag: "deliveries", scope: team.PostsRead, answer: Delivery{}, handle: to((*call).getDelivery)},
@@ -37,7 +37,7 @@ func (a *api) table() []route {
 		{method: send, path: "/deliveries/{id}/accept", id: "accept-delivery", summary: "A partial delivery is good enough", tag: "deliveries", scope: team.PostsWrite, answer: Delivery{}, handle: to((*call).accept)},
 
 		{method: send, path: "/series", id: "create-series", summary: "Create a recurring post", tag: "series", scope: seriesScope, body: seriesBody{}, answer: Series{}, status: 201, handle: to((*call).createSeries)},
-		{method: get, path: "/series", id: "list-series", summary: "List recurring posts", tag: "series", scope: team.PostsRead, answer: Page[Series]{}, handle: to((*call).listSeries)},
+		{method: get, path: "/series", id: "list-series", summary: "List recurring posts", tag: "series", scope: team.PostsRead, query: pageQuery{}, answer: Page[Series]{}, handle: to((*call).listSeries)},
 		{method: get, path: "/series/{id}", id: "get-series", summary: "Read a recurring post", tag: "series", scope: team.PostsRead, answer: Series{}, handle: to((*call).getSeries)},
 		{method: patch, path: "/series/{id}", id: "patch-series", summary: "Change a recurring post; its runs that have not begun are made anew", tag: "series", scope: seriesScope, body: seriesBody{}, answer: Series{}, handle: to((*call).patchSeries)},
 		{method: del, path: "/series/{id}", id: "delete-series", summary: "End a recurring post and cancel its runs that have not begun", tag: "series", scope: seriesScope, handle: to((*call).deleteSeries)},
@@ -50,7 +50,7 @@ func (a *api) table() []route {
 		{method: get, path: "/media/{id}/content", id: "media-content", summary: "Read a file", tag: "media", scope: team.PostsRead, file: true, handle: to((*call).mediaContent)},
 		{method: del, path: "/media/{id}", id: "delete-media", summary: "Remove a file that nothing still to be sent uses", tag: "media", scope: team.MediaWrite, handle: to((*call).deleteMedia)},
 
-		{method: get, path: "/accounts", id: "list-accounts", summary: "List accounts", tag: "accounts", scope: team.AccountsRead, answer: Page[Account]{}, handle: to((*call).listAccounts)},
+		{method: get, path: "/accounts", id: "list-accounts", summary: "List accounts", tag: "accounts", scope: team.AccountsRead, query: pageQuery{}, answer: Page[Account]{}, handle: to((*call).listAccounts)},
 		{method: get, path: "/accounts/{handle}", id: "get-account", summary: "Read an account", tag: "accounts", scope: team.AccountsRead, answer: Account{}, handle: to((*call).getAccount)},
 		{method: get, path: "/accounts/{handle}/capabilities", id: "account-capabilities", summary: "What the platform takes, with limits", tag: "accounts", scope: team.AccountsRead, answer: adapters.Capabilities{}, handle: to((*call).capabilities)},
 		{method: send, path: "/accounts/{handle}/pause", id: "pause-account", summary: "Hold everything of an account", tag: "accounts", scope: team.PostsWrite, body: pauseBody{}, answer: Account{}, handle: to((*call).pauseAccount)},
@@ -63,7 +63,7 @@ func (a *api) table() []route {
 		{method: get, path: "/status", id: "status", summary: "How Crier is doing", tag: "control", answer: Status{}, handle: to((*call).status)},
 
 		{method: send, path: "/keys", id: "create-key", summary: "Make an API key, shown once", tag: "keys", scope: team.Admin, body: keyBody{}, answer: NewKeyView{}, status: 201, handle: to((*call).createKey)},
-		{method: get, path: "/keys", id: "list-keys", summary: "List keys", tag: "keys", answer: Page[Key]{}, handle: to((*call).listKeys)},
+		{method: get, path: "/keys", id: "list-keys", summary: "List keys", tag: "keys", query: pageQuery{}, answer: Page[Key]{}, handle: to((*call).listKeys)},
 		{method: del, path: "/keys/{id}", id: "delete-key", summary: "Revoke a key", tag: "keys", scope: team.Admin, handle: to((*call).deleteKey)},
 		{method: get, path: "/me", id: "me", summary: "Who asks, and what they may", tag: "keys", answer: Me{}, handle: to((*call).me)},
 	}

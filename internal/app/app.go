@@ -183,7 +183,7 @@ func (a *App) compose(ctx context.Context, secrets config.Secrets) error {
 	if err != nil {
 		return fmt.Errorf("the scheduler: %w", err)
 	}
-	return a.serveAPI(outlets, secrets)
+	return a.serveAPI(outlets, secrets) //nolint:contextcheck // each request brings a context of its own
 }
 
 // checkTokens opens every stored token, so that a wrong master key fails now and not at three in the morning.

@@ -2,8 +2,10 @@ package app_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,4 +114,45 @@ func anonymousMiB(b *testing.B, pid int) float64 {
 	}
 	b.Fatal("no RssAnon in the process's status")
 	return 0
+}
+
+// BenchmarkPunctual queues 200 posts over REST, each for an instant of its own 25 ms after the one before, and reports
+// how long after its due time each commit reached the platform, as the platform's own log has it.
+func BenchmarkPunctual(b *testing.B) {
+	const posts = 200
+	for range b.N {
+		w := newWorld(b)
+		p := startDaemon(b, w.config)
+		due := make([]time.Time, posts)
+		first := time.Now().Add(4 * time.Second)
+		accounts := []string{"acme-x", "acme-page"}
+		for i := range due {
+			due[i] = post.Instant(first.Add(time.Duration(i) * 25 * time.Millisecond))
+			body := map[string]any{
+				"text": fmt.Sprintf("on time %d of %d", i, posts), "targets": []string{accounts[i%2]},
+				"at": due[i].Format("2006-01-02T15:04:05.000Z07:00"),
+			}
+			if status, err := w.call(b.Context(), http.MethodPost, p.url+"/api/v1/posts", body, nil); err != nil || status != http.StatusCreated {
+				b.Fatalf("status %d, %v", status, err)
+			}
+		}
+		if left := time.Until(first); left < 0 {
+			b.Logf("queueing took %s too long", -left)
+		}
+		pause := time.NewTimer(time.Until(due[posts-1].Add(time.Second)))
+		<-pause.C
+		var lags []time.Duration
+		for _, r := range w.box.Requests() {
+			if r.Commit && len(lags) < posts {
+				lags = append(lags, r.Time.Sub(due[len(lags)]))
+			}
+		}
+		if len(lags) != posts {
+			b.Fatalf("%d of %d posts went out", len(lags), posts)
+		}
+		slices.Sort(lags)
+		b.ReportMetric(float64(lags[posts/2].Microseconds())/1000, "lag-p50-ms")
+		b.ReportMetric(float64(lags[posts*99/100].Microseconds())/1000, "lag-p99-ms")
+		p.kill()
+	}
 }

@@ -134,11 +134,11 @@ func Demo(ctx context.Context, o DemoOptions) error {
 		return errors.Join(fmt.Errorf("the sandbox: %w", err), l.Close())
 	}
 	platforms := &http.Server{Handler: box, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- platforms.Serve(l) }()
+	var served sync.WaitGroup
+	served.Go(func() { _ = platforms.Serve(l) }) // it ends when it is closed below
 	defer func() {
 		_ = platforms.Close() // the process ends; whoever still talks to it is our own demo
-		<-served
+		served.Wait()
 		_ = box.Close() // the journal is synced with every act
 	}()
 

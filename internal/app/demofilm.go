@@ -16,7 +16,7 @@ func demoPicture(hue uint8) ([]byte, error) {
 	m := image.NewRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
 		for x := range w {
-			m.SetRGBA(x, y, color.RGBA{R: hue, G: uint8(y * 255 / h), B: uint8(x * 255 / w), A: 255}) //nolint:gosec // both lie below 256
+			m.SetRGBA(x, y, color.RGBA{R: hue, G: uint8(y * 255 / h), B: uint8(x * 255 / w), A: 255})
 		}
 	}
 	var b bytes.Buffer

@@ -201,10 +201,16 @@ func TestExpiredToken(t *testing.T) {
 func undecided(t *testing.T, fault sandbox.FaultKind) (*crier, delivery) {
 	t.Helper()
 	d := begin(t, "prepare_ahead: 10m}", "prepare_ahead: 10m, when_not_seen: ask}")
+	return d, d.doubt(t, fault)
+}
+
+// doubt makes a delivery of unknown fate that waits for a person.
+func (d *crier) doubt(t *testing.T, fault sandbox.FaultKind) delivery {
+	t.Helper()
 	d.misbehave(sandbox.Fault{Platform: "twitter", Kind: sandbox.LateListing, Times: 1, Delay: time.Hour})
 	d.misbehave(sandbox.Fault{Platform: "twitter", Kind: fault, Times: 1})
 	x := d.sam.post(m{"text": "Who knows", "targets": []any{"acme-x"}, "at": "now"}).Deliveries[0]
-	return d, d.sam.awaits(x.ID, "waits for a person", func(x delivery) bool { return x.State == "unconfirmed" && x.reason() == "not_seen" })
+	return d.sam.awaits(x.ID, "waits for a person", func(x delivery) bool { return x.State == "unconfirmed" && x.reason() == "not_seen" })
 }
 
 func TestPersonSaysItIsOut(t *testing.T) {
@@ -249,8 +255,9 @@ func TestPersonSaysItIsNotOut(t *testing.T) {
 // TestReceiptIsOneDeliverysAlone refuses a person who gives the address of another delivery's post.
 func TestReceiptIsOneDeliverysAlone(t *testing.T) {
 	t.Parallel()
-	d, x := undecided(t, sandbox.CutBefore)
+	d := begin(t, "prepare_ahead: 10m}", "prepare_ahead: 10m, when_not_seen: ask}")
 	d.sam.await(d.sam.post(m{"text": "Another one", "targets": []any{"acme-x"}, "at": "now"}).Deliveries[0].ID, "published")
+	x := d.doubt(t, sandbox.CutBefore)
 	act := d.town.acts("twitter", "1001")[0]
 	d.sam.refused(http.StatusConflict, "receipt_taken", http.MethodPost, "/deliveries/"+x.ID+"/resolve",
 		m{"verdict": "published", "url": d.town.public(act.URL)}, "If-Match", d.sam.delivery(x.ID).etag)

@@ -10,7 +10,7 @@ import (
 
 // TestWall holds that nothing of a person's accounts is there for anybody else, not even for the owner of the
 // installation, in any list, under any address, and that a post never mixes the two.
-func TestWall(t *testing.T) {
+func TestWall(t *testing.T) { //nolint:tparallel // its parts come in order: the last look at what the first tried
 	t.Parallel()
 	d := begin(t)
 	secret := d.mia.upload("diary.png", picture(t, 7), "")

@@ -43,11 +43,19 @@ func (a *App) serveAPI(outlets []scheduler.Outlet, secrets config.Secrets) error
 	if err != nil {
 		return fmt.Errorf("the page: %w", err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", page)
-	mux.Handle("GET /app.css", page)
-	mux.Handle("/", rest)
-	a.handler = mux
+	pages := http.NewServeMux()
+	pages.Handle("GET /{$}", page)
+	pages.Handle("GET /app.css", page)
+	a.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The API answers all that is no page: a mux would send a path such as //posts elsewhere, in HTML.
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			if r.URL.Path == "/" || r.URL.Path == "/app.css" {
+				pages.ServeHTTP(w, r)
+				return
+			}
+		}
+		rest.ServeHTTP(w, r)
+	})
 	return nil
 }
 

@@ -74,10 +74,13 @@ type member struct {
 // Parse reads one JSON value. Its errors are of type *[BodyError].
 func Parse(raw []byte) (*Node, error) {
 	if !utf8.Valid(raw) {
-		return nil, bodyError("", CodeText, "the body is not valid UTF-8")
+		return nil, bodyError("body", CodeText, "the body is not valid UTF-8")
 	}
 	if !json.Valid(raw) {
-		return nil, bodyError("", CodeJSON, "the body is not valid JSON")
+		return nil, bodyError("body", CodeJSON, "the body is not valid JSON")
+	}
+	if loneSurrogate(raw) {
+		return nil, bodyError("body", CodeText, "the body holds half of a surrogate pair, which is no character")
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
@@ -87,9 +90,44 @@ func Parse(raw []byte) (*Node, error) {
 		return nil, err
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, bodyError("", CodeJSON, "the body holds more than one JSON value")
+		return nil, bodyError("body", CodeJSON, "the body holds more than one JSON value")
 	}
 	return n, nil
+}
+
+// loneSurrogate reports whether valid JSON has an escape such as \ud83d without its other half: encoding/json would make
+// another character of it, and what is published would not be what was asked for.
+func loneSurrogate(raw []byte) bool {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if i++; raw[i] != 'u' { // valid JSON does not end in a backslash, and \u has four digits
+			continue
+		}
+		unit := escaped(raw[i+1:])
+		i += 4
+		switch {
+		case unit >= 0xdc00 && unit <= 0xdfff:
+			return true
+		case unit >= 0xd800 && unit <= 0xdbff:
+			low := raw[i+1:]
+			if len(low) < 6 || low[0] != '\\' || low[1] != 'u' {
+				return true
+			}
+			if second := escaped(low[2:]); second < 0xdc00 || second > 0xdfff {
+				return true
+			}
+			i += 6
+		}
+	}
+	return false
+}
+
+// escaped reads the four hexadecimal digits of an escape.
+func escaped(b []byte) uint64 {
+	n, _ := strconv.ParseUint(string(b[:4]), 16, 32) // valid JSON has four of them
+	return n
 }
 
 // Decode reads a JSON text into a struct, strictly: see [Node.Bind]. An empty text is an empty object.
@@ -117,7 +155,7 @@ type reader struct {
 
 func (r *reader) value(at string, depth int) (*Node, error) {
 	if r.values++; r.values > maxValues {
-		return nil, bodyError("", CodeTooMany, "the body holds too many values")
+		return nil, bodyError("body", CodeTooMany, "the body holds too many values")
 	}
 	token, err := r.dec.Token()
 	if err != nil {

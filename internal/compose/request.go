@@ -1,7 +1,9 @@
 package compose
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 
 	"crier/internal/post"
 )
@@ -84,6 +86,37 @@ func (r *Request) MediaRefs() []*MediaRef {
 		}
 	}
 	return refs
+}
+
+// Where gives the place of a reference that MediaRefs gave, such as targets[0].media[1].
+func (r *Request) Where(ref *MediaRef) string {
+	in := func(at string, media []MediaRef) string {
+		for i := range media {
+			if &media[i] == ref {
+				return fmt.Sprintf("%smedia[%d]", at, i)
+			}
+		}
+		return ""
+	}
+	inThread := func(at string, thread []Reply) string {
+		for i := range thread {
+			if place := in(fmt.Sprintf("%sthread[%d].", at, i), thread[i].Media); place != "" {
+				return place
+			}
+		}
+		return ""
+	}
+	place := cmp.Or(in("", r.Media), inThread("", r.Thread))
+	for i := range r.Targets {
+		t, at := &r.Targets[i], fmt.Sprintf("targets[%d].", i)
+		if place == "" && t.Media != nil {
+			place = in(at, *t.Media)
+		}
+		if place == "" && t.Thread != nil {
+			place = inThread(at, *t.Thread)
+		}
+	}
+	return cmp.Or(place, "media")
 }
 
 // MediaIDs lists the files that the request names, in its options too.

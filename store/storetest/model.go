@@ -19,9 +19,8 @@ import (
 // runModel drives a store and a plain model in memory with the same random steps. The model keeps deliveries alone and
 // works out anew, for each turn, what every lane may send.
 func runModel(t *testing.T, b Backend) {
-	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		m := newModel(t, rt, b, dir)
+		m := newModel(t, rt, b)
 		defer m.close()
 		rt.Repeat(map[string]func(*rapid.T){
 			"":            m.agree,
@@ -61,17 +60,15 @@ type model struct {
 	remote     int
 }
 
-func newModel(t *testing.T, rt *rapid.T, b Backend, parent string) *model {
-	dir, err := os.MkdirTemp(parent, "model")
-	if err != nil {
-		rt.Fatalf("temporary folder: %v", err)
-	}
+func newModel(t *testing.T, rt *rapid.T, b Backend) *model {
+	dir := t.TempDir()
 	m := &model{
 		rt: rt, t: t, b: b, now: start(), f: &fixture{t: t, b: b, dir: dir, now: start()},
 		accounts: map[post.AccountKey]post.Account{}, deliveries: map[post.ID]*post.Delivery{}, posts: map[post.ID]post.Post{},
 		lastSent: map[post.AccountKey]time.Time{}, holds: map[post.AccountKey]map[post.HoldReason]post.Hold{},
 		stops: map[string]store.Stop{}, receipts: map[string]post.ID{},
 	}
+	var err error
 	if m.f.s, err = b.Open(dir); err != nil {
 		rt.Fatalf("open: %v", err)
 	}

@@ -1,0 +1,158 @@
+package api_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestEveryListHasPages(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for i := range 3 {
+		h.ask("mia", "POST", "/api/v1/keys", fmt.Sprintf(`{"name":"k%d","scopes":["posts:read"]}`, i)).want(201)
+		h.ask("mia", "POST", "/api/v1/series", fmt.Sprintf(`{"cron":"0 9 * * *","posts":[{"text":"s%d","targets":["acme-x"]}]}`, i)).want(201)
+	}
+	post := h.ask("mia", "POST", posts, `{"text":"h","targets":["acme-x","acme-page"],"at":"2026-12-01T09:00"}`).want(201)
+	for list, want := range map[string]int{
+		"/api/v1/accounts": 6, "/api/v1/keys": 4, "/api/v1/series": 3, posts + "/" + post.text("id") + "/history": 3,
+	} {
+		n := 0
+		for next := list + "?limit=1"; next != ""; {
+			r := h.ask("mia", "GET", next, "").want(200)
+			if n += len(r.at("items").([]any)); n > want {
+				break
+			}
+			link := r.header.Get("Link")
+			if (link == "") != (r.at("next_cursor") == nil) {
+				t.Errorf("%s: Link %q with next_cursor %v", list, link, r.at("next_cursor"))
+			}
+			next = strings.TrimSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`)
+		}
+		if n != want {
+			t.Errorf("%s: %d items over all pages, want %d", list, n, want)
+		}
+		for _, bad := range []string{"limit=0", "limit=501", "cursor=!", "cursor=bm9wZQ"} {
+			h.ask("mia", "GET", list+"?"+bad, "").code(422, "invalid_parameter")
+		}
+	}
+}
+
+func TestPathsThatAreNotCleanAreNotThere(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, path := range []string{"//api/v1/posts", "/api/v1//posts", "/api/v1/../../etc/passwd", "/api/v1/posts/./x"} {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		r.URL.Path = path
+		h.do(r).code(404, "not_found")
+	}
+}
+
+func TestFilesThatCannotBeFetchedAreNamedByTheirPlace(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const far = `{"url":"http://169.254.169.254/"}`
+	for body, want := range map[string]string{
+		`{"text":"a","targets":["acme-x"],"at":"now","media":[` + far + `]}`:                                     "media[0].url",
+		`{"text":"a","targets":["acme-x",{"account":"acme-page","media":[` + far + `]}],"at":"now"}`:             "targets[1].media[0].url",
+		`{"text":"a","targets":["acme-x"],"at":"now","thread":["b",{"text":"c","media":[` + far + `]}]}`:         "thread[1].media[0].url",
+		`{"text":"a","targets":["acme-x"],"at":"now","media":[{"id":"x","url":"http://a.example/"}]}`:            "media[0]",
+		`{"text":"a","targets":[{"account":"acme-x","thread":[{"text":"c","media":[` + far + `]}]}],"at":"now"}`: "targets[0].thread[0].media[0].url",
+	} {
+		if r := h.ask("jo", "POST", posts, body).want(422); r.text("errors", 0, "location") != want {
+			t.Errorf("%s: at %s, want %s", body, r.text("errors", 0, "location"), want)
+		}
+	}
+	if r := h.ask("jo", "POST", "/api/v1/media", far).code(422, "fetch_refused"); r.text("errors", 0, "location") != "url" {
+		t.Errorf("media: %s", r.raw)
+	}
+	series := `{"cron":"0 9 * * *","posts":[{"text":"a","targets":["acme-x"],"media":[` + far + `]}]}`
+	if r := h.ask("jo", "POST", "/api/v1/series", series).code(422, "fetch_refused"); r.text("errors", 0, "location") != "posts[0].media[0].url" {
+		t.Errorf("series: %s", r.raw)
+	}
+}
+
+func TestASeriesForAnAccountThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, account := range []string{"nobody-x", "mia-x"} {
+		r := h.ask("jo", "POST", "/api/v1/series", `{"cron":"0 9 * * *","posts":[{"text":"a","targets":["`+account+`"]}]}`)
+		if r.code(404, "account_not_found"); r.text("errors", 0, "location") != "posts[0].targets[0].account" {
+			t.Errorf("%s: %s", account, r.raw)
+		}
+	}
+	h.ask("jo", "POST", "/api/v1/series", `{"cron":"0 9 * * *","posts":[{"text":"a"}]}`).code(422, "targets_required")
+}
+
+func TestAKeyForSomeAccountsDoesNotStopTheOthers(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	key := h.ask("boss", "POST", "/api/v1/keys", `{"name":"page","scopes":["admin"],"accounts":["acme-page"]}`).want(201).text("key")
+	h.ask(key, "POST", "/api/v1/pause", `{}`).code(403, "forbidden")
+	h.ask(key, "POST", "/api/v1/pause", `{"brand":"acme"}`).code(403, "forbidden")
+	h.ask("boss", "POST", "/api/v1/pause", `{}`).want(200)
+	h.ask(key, "POST", "/api/v1/resume", `{}`).code(403, "forbidden")
+	h.ask(key, "POST", "/api/v1/accounts/acme-page/pause", `{}`).want(200)
+}
+
+func TestRefusalsOfAFileAreProblems(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	id := h.ask("jo", "POST", "/api/v1/media", `{"url":"https://a.example/a.png"}`).want(201).text("id")
+	content := "/api/v1/media/" + id + "/content"
+	h.ask("jo", "GET", content, "", "Range", "bytes=9999999-").code(416, "range_invalid")
+	h.ask("jo", "GET", content, "", "If-Match", `"x"`).code(412, "stale")
+	h.ask("jo", "GET", content, "", "Range", "bytes=0-3").want(206)
+	form := "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n" + string(picture(t)) + "\r\n--x--\r\n"
+	h.ask("jo", "POST", "/api/v1/media", form, "Content-Type", `Multipart/Form-Data; boundary=x`).want(201)
+}
+
+func TestAPlanStaysInsideTheCalendar(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.ask("jo", "GET", "/api/v1/plan?from=9999-12-31T00:00:00Z", "").code(422, "invalid_parameter")
+	if r := h.ask("jo", "GET", "/api/v1/plan?from=0001-01-01T00:00:00Z", "").want(200); r.text("from") != "0001-01-01T00:00:00.000Z" {
+		t.Errorf("from %s", r.text("from"))
+	}
+}
+
+// over serves the house over a connection.
+func (h *house) over(tb testing.TB) net.Conn {
+	tb.Helper()
+	server := httptest.NewServer(h.handler)
+	tb.Cleanup(server.Close)
+	conn, err := new(net.Dialer).DialContext(tb.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func TestAClientThatSendsTooMuchIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	conn := h.over(t)
+	body := bytes.Repeat([]byte("a"), 10<<20)
+	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", posts, keyOf("jo"), len(body)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write(body); err != nil {
+		t.Fatalf("the connection ended while the body was sent: %v", err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close() //nolint:errcheck // it is read to its end
+	b, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusRequestEntityTooLarge || !bytes.Contains(b, []byte("too_large")) {
+		t.Errorf("%d %s %v", answer.StatusCode, b, err)
+	}
+}

@@ -59,7 +59,7 @@ lint: ## linters, and a planted bad package that they must catch
 	@dir=internal/archtest/testdata/planted; \
 	diff "$$dir/want.txt" <($(GOLANGCI) run --issues-exit-code=0 --show-stats=false --output.text.path=stdout \
 		--output.text.print-issued-lines=false --output.text.colors=false ./$$dir/... 2>/dev/null \
-		| sed -nE 's#^internal/archtest/testdata/planted/([a-z/_]+\.go):[0-9]+:[0-9]+: .*\(([a-z]+)\)$$#\2 \3#p' | sort -u) \
+		| sed -nE 's#^internal/archtest/testdata/planted/([a-z/_]+\.go):[0-9]+:[0-9]+: .*\(([a-z]+)\)$$#\1 \2#p' | sort -u) \
 	|| { echo 'lint: the planted mistakes are not caught as expected' >&2; exit 1; }
 
 fmt: ## format the code

@@ -198,8 +198,12 @@ func (s *Scheduler) askIdentity(ctx context.Context, l *lane, now time.Time) *ad
 		if e.Reason == adapters.Auth || e.Reason == adapters.Permission {
 			return s.refuse(ctx, l, post.HoldNeedsReconnect, &e, now)
 		}
-		if e.Reason == adapters.Protocol {
-			e.Reason = adapters.Server // an odd answer about the identity proves nothing and is asked for again
+		switch e.Reason {
+		case adapters.Protocol, adapters.Refused, adapters.Policy, adapters.Duplicate, adapters.Prepare:
+			// An odd answer about the identity proves nothing and is asked for again. It is no word about the
+			// content of the delivery that waits for it.
+			e.Reason = adapters.Server
+		case adapters.Network, adapters.Server, adapters.RateLimit, adapters.Budget, adapters.Stopped, adapters.Auth, adapters.Permission:
 		}
 		return &e
 	}

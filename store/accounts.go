@@ -90,6 +90,9 @@ type Desk interface {
 	// DeleteMedia forgets a file that no delivery still to be sent and no recurring post uses; else ErrInUse. A
 	// delivery that failed, was missed or is partial does not count.
 	DeleteMedia(ctx context.Context, w Write, id string) error
+	// WithdrawMedia takes back the uploads of a file that mine reports true for. While somebody else has uploaded the
+	// same file it stays, for them; else it is forgotten as by DeleteMedia, and gone is true.
+	WithdrawMedia(ctx context.Context, w Write, id string, mine func(uploader string) bool) (gone bool, err error)
 
 	// Replay gives the stored answer for a client's key: ErrNotFound, ErrIdempotencyMismatch, or the answer.
 	Replay(ctx context.Context, now time.Time, o Once) ([]byte, error)

@@ -19,7 +19,7 @@ func nextWords(d *client.Delivery) []string {
 	case post.InReview:
 		add("%s", reviewWords(d))
 		add("If nobody does in time, it is marked missed and never sent.")
-		add("  crier approve %s", oneLine(d.Post))
+		add("Nobody can approve yet in this version: set the account's approvals to 0, cancel, and post again.")
 	case post.Scheduled:
 		return scheduledWords(d)
 	case post.Sending:

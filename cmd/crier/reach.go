@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"path/filepath"
 	"runtime"
 
@@ -21,6 +23,9 @@ func (c *cli) config() string {
 	}
 	return "config.yaml"
 }
+
+// errNoConfig says that there is no configuration to find the daemon by.
+var errNoConfig = errors.New("no configuration says where the daemon is")
 
 // dataDir gives the data folder of the configuration.
 func (c *cli) dataDir() (string, error) {
@@ -54,6 +59,9 @@ func (c *cli) daemonAs(person string) (*client.Client, error) {
 		return nil, usagef("--as and $CRIER_KEY both say who one is: unset $CRIER_KEY")
 	}
 	dir, err := c.dataDir()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", errNoConfig, err)
+	}
 	if err != nil {
 		return nil, err
 	}

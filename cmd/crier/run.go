@@ -105,7 +105,7 @@ line.`,
 		}
 	}
 	add("run", c.serveCommand(), c.demoCommand(), c.checkCommand(), c.doctorCommand(), c.versionCommand())
-	add("posts", c.postCommand(), c.listCommand(), c.showCommand(), c.whyCommand(), c.approveCommand(),
+	add("posts", c.postCommand(), c.listCommand(), c.showCommand(), c.whyCommand(),
 		c.cancelCommand(), c.retryCommand(), c.resolveCommand(), c.seriesCommand(), c.planCommand())
 	add("control", c.statusCommand(), c.pauseCommand(), c.resumeCommand(), c.accountCommand(), c.keyCommand())
 	add("care", c.backupCommand(), c.restoreCommand(), c.fsckCommand())
@@ -166,6 +166,9 @@ func explain(w io.Writer, err error) {
 		note(w, "crier: %s", clean(err.Error()))
 		if e, ok := errors.AsType[*client.UnreachableError](err); ok && !e.Sent {
 			note(w, "  hint: start it with crier serve, or set $CRIER_URL and $CRIER_KEY for a daemon elsewhere")
+		}
+		if errors.Is(err, errNoConfig) {
+			note(w, "  hint: name it with --config, or set $CRIER_URL and $CRIER_KEY for a daemon that runs, such as the demo's")
 		}
 		return
 	}

@@ -505,3 +505,11 @@ func TestDoctorTellsWhatIsBad(t *testing.T) {
 		t.Errorf("status %d: %s%s", got.status, got.out, got.err)
 	}
 }
+
+func TestWithoutAConfigurationTheWayToADaemonIsTold(t *testing.T) {
+	t.Parallel()
+	s := setup{env: map[string]string{"CRIER_CONFIG": filepath.Join(t.TempDir(), "none.yaml")}}
+	if got := s.run(t.Context(), "list"); got.status != 1 || !strings.Contains(got.err, "none.yaml") || !strings.Contains(got.err, "$CRIER_URL") {
+		t.Errorf("status %d: %s", got.status, got.err)
+	}
+}

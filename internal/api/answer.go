@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"crier/internal/post"
 	"crier/store"
 )
 
@@ -194,7 +195,9 @@ func (c *call) replay(b []byte) (*answer, error) {
 func (c *call) runOnce(ctx context.Context, rt *route) (*answer, error) {
 	key := c.r.Header.Get("Idempotency-Key")
 	if len(key) > 255 || strings.TrimFunc(key, func(r rune) bool { return r > ' ' && r < 0x7f }) != "" {
-		return nil, problem(http.StatusBadRequest, "idempotency_key_invalid", "wanted: 1 to 255 printable ASCII characters without spaces")
+		p := problem(http.StatusBadRequest, "idempotency_key_invalid", "wanted: 1 to 255 printable ASCII characters without spaces")
+		p.Errors = []Issue{{Location: "header.Idempotency-Key", Code: p.Code, Severity: string(post.SeverityError), Message: p.Detail}}
+		return nil, p
 	}
 	c.once = &store.Once{
 		Client: c.who.Key, Key: key,

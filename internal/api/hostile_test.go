@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestEveryListHasPages(t *testing.T) {
@@ -113,6 +114,17 @@ func TestRefusalsOfAFileAreProblems(t *testing.T) {
 	h.ask("jo", "POST", "/api/v1/media", form, "Content-Type", `Multipart/Form-Data; boundary=x`).want(201)
 }
 
+func TestAnIdempotencyKeyThatIsNoneIsNamed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, key := range []string{strings.Repeat("a", 256), "a b", "\u00e9"} {
+		r := h.ask("jo", "POST", posts, `{"text":"a","targets":["acme-x"],"at":"now"}`, "Idempotency-Key", key)
+		if r.code(400, "idempotency_key_invalid"); r.text("errors", 0, "location") != "header.Idempotency-Key" {
+			t.Errorf("%s", r.raw)
+		}
+	}
+}
+
 func TestAPlanStaysInsideTheCalendar(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -150,9 +162,60 @@ func TestAClientThatSendsTooMuchIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // it is read to its end
+	defer answer.Body.Close()
 	b, err := io.ReadAll(answer.Body)
 	if err != nil || answer.StatusCode != http.StatusRequestEntityTooLarge || !bytes.Contains(b, []byte("too_large")) {
 		t.Errorf("%d %s %v", answer.StatusCode, b, err)
+	}
+}
+
+func TestDeletingAFileThatAnotherPersonUploadedTooLeavesItToThem(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	upload := func(person string) string {
+		return h.ask(person, "POST", "/api/v1/media", `{"url":"https://a.example/a.png"}`).want(201).text("id")
+	}
+	file := "/api/v1/media/" + upload("mia")
+	upload("jo")
+	h.ask("mia", "POST", posts, `{"text":"mine","targets":["mia-x"],"at":"2026-12-01T09:00","media":["`+strings.TrimPrefix(file, "/api/v1/media/")+`"]}`).want(201)
+	h.ask("jo", "DELETE", file, "").want(204)
+	h.ask("jo", "GET", file, "").want(404)
+	h.ask("mia", "GET", file+"/content", "").want(200)
+	h.ask("mia", "DELETE", file, "").code(409, "in_use")
+}
+
+// slow is a body that never comes, over a connection whose deadline is seen.
+type slow struct {
+	http.ResponseWriter
+	deadlines chan time.Time
+}
+
+func (s slow) SetReadDeadline(at time.Time) error {
+	s.deadlines <- at
+	return nil
+}
+
+func TestABodyHasToKeepComing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for name, key := range map[string]string{"with a key": keyOf("jo"), "a stranger": "crier_no_0123456789abcdefghij"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := slow{ResponseWriter: httptest.NewRecorder(), deadlines: make(chan time.Time, 10)}
+			r := httptest.NewRequestWithContext(t.Context(), "POST", posts, strings.NewReader(`{"text":`))
+			r.Header.Set("Authorization", "Bearer "+key)
+			h.handler.ServeHTTP(w, r)
+			close(w.deadlines)
+			if at, ok := <-w.deadlines; !ok || at.IsZero() || time.Until(at) > time.Minute {
+				t.Errorf("the first deadline is %v", at)
+			}
+			var last time.Time
+			for at := range w.deadlines {
+				last = at
+			}
+			if read := key == keyOf("jo"); read && !last.IsZero() {
+				t.Errorf("after the body's end the deadline is %v, which would end a waiting answer", last)
+			}
+		})
 	}
 }

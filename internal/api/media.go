@@ -25,16 +25,18 @@ func (c *call) uploader() string {
 	return c.who.Person + "/" + c.who.Key
 }
 
+// mine reports whether an upload came through the asker.
+func (c *call) mine(uploader string) bool {
+	person, _, limited := strings.Cut(uploader, "/")
+	if c.who.Full {
+		return person == c.who.Person
+	}
+	return limited && uploader == c.uploader()
+}
+
 // seesMedia reports whether a file is there for the asker: it came through them, or an account that they see uses it.
 func (c *call) seesMedia(s *sight, m *store.Media) bool {
-	own := slices.ContainsFunc(m.Uploaders, func(u string) bool {
-		person, _, limited := strings.Cut(u, "/")
-		if c.who.Full {
-			return person == c.who.Person
-		}
-		return limited && u == c.uploader()
-	})
-	return own || slices.ContainsFunc(m.UsedBy, func(k string) bool {
+	return slices.ContainsFunc(m.Uploaders, c.mine) || slices.ContainsFunc(m.UsedBy, func(k string) bool {
 		key, ok := post.ParseAccountKey(k)
 		return ok && s.sees(key)
 	})
@@ -339,7 +341,7 @@ func (c *call) deleteMedia(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(m.Uploaders, c.uploader()) {
+	if !slices.ContainsFunc(m.Uploaders, c.mine) {
 		// Somebody else's upload goes only by those who may schedule on every account that uses it.
 		for _, k := range m.UsedBy {
 			key, ok := post.ParseAccountKey(k)
@@ -354,7 +356,15 @@ func (c *call) deleteMedia(ctx context.Context) (*answer, error) {
 	if err := c.precondition(m.ID[:16], false); err != nil {
 		return nil, err
 	}
-	if err := c.Store.DeleteMedia(ctx, c.effect(), m.ID); err != nil {
+	if slices.ContainsFunc(m.Uploaders, c.mine) {
+		gone, err := c.Store.WithdrawMedia(ctx, c.effect(), m.ID, c.mine)
+		if err != nil {
+			return nil, fmt.Errorf("removing the file: %w", err)
+		}
+		if !gone {
+			return &answer{}, nil // somebody else has uploaded the same, which is not the asker's to know or to end
+		}
+	} else if err := c.Store.DeleteMedia(ctx, c.effect(), m.ID); err != nil {
 		return nil, fmt.Errorf("removing the file: %w", err)
 	}
 	if err := c.Files.Remove(m.ID); err != nil {

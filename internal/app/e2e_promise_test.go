@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"crier/internal/app"
 	"crier/internal/sandbox"
 )
 
@@ -125,6 +126,31 @@ func TestWrongIdentity(t *testing.T) {
 			quiet(t, 300*time.Millisecond)
 			if out := d.town.texts(c.platform); len(out) != 0 {
 				t.Errorf("after resuming, out is %q", out)
+			}
+		})
+	}
+}
+
+// TestOddAnswerAboutTheIdentity has the platform answer the question for the identity with nonsense. That says nothing of
+// the content: the delivery waits and does not fail.
+func TestOddAnswerAboutTheIdentity(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusNotFound, http.StatusBadRequest, http.StatusInternalServerError} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			w := newTown(t)
+			w.box.Misbehave(sandbox.Fault{
+				Platform: "youtube", Match: "v3/channels", Kind: sandbox.Refuse, Status: status,
+				Body: fmt.Sprintf(`{"error":{"code":%d,"message":"No","errors":[{"reason":"notFound","message":"No"}]}}`, status),
+			})
+			d := w.start(t)
+			film := d.sam.upload("film.mp4", app.DemoFilm(1<<16), "")
+			x := d.sam.post(m{"text": "Who am I", "at": "now", "targets": []any{
+				m{"account": "acme-tube", "title": "Who am I", "media": []any{film}, "options": m{"privacy": "public", "made_for_kids": false}},
+			}}).Deliveries[0]
+			got := d.sam.awaits(x.ID, "was tried", func(x delivery) bool { return len(x.AttemptsLog) > 0 })
+			if got.State != "scheduled" || got.reason() == "content" || len(w.texts("youtube")) != 0 {
+				t.Errorf("it is %s, reason %+v", got.State, got.Reason)
 			}
 		})
 	}

@@ -51,7 +51,9 @@ func newTown(t *testing.T, edits ...string) *town {
 		}
 		yaml = strings.Replace(yaml, edits[i], edits[i+1], 1)
 	}
-	return &town{box: box, base: base, yaml: yaml}
+	w := &town{box: box, base: base, yaml: yaml}
+	t.Cleanup(func() { w.trace(t) })
+	return w
 }
 
 // crier is one life of the whole daemon, in this process, on a port of its own.
@@ -136,6 +138,19 @@ func (w *town) texts(platform string) []string {
 		}
 	}
 	return out
+}
+
+// trace logs, if the test has failed, what the platforms refused.
+func (w *town) trace(t *testing.T) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	for _, r := range w.box.Requests() {
+		if r.Commit || r.Status < 200 || r.Status >= 300 {
+			t.Logf("%s %s %s by %q: %d", r.Time.Format(time.StampMilli), r.Method, r.Path, r.Identity, r.Status)
+		}
+	}
 }
 
 // underWay waits until the platforms have got n requests that publish.

@@ -46,11 +46,6 @@ func (c *Client) CancelPost(ctx context.Context, id string) error {
 	return err
 }
 
-// ApprovePost approves a post.
-func (c *Client) ApprovePost(ctx context.Context, id string) (Doc[Post], error) {
-	return fetch[Post](ctx, c, call{method: http.MethodPost, path: "/posts" + segment(id) + "/approve", body: struct{}{}})
-}
-
 // Delivery gives a delivery with its content and its attempts.
 func (c *Client) Delivery(ctx context.Context, id string) (Doc[Delivery], error) {
 	return fetch[Delivery](ctx, c, call{method: http.MethodGet, path: "/deliveries" + segment(id)})

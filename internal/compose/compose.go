@@ -430,7 +430,7 @@ func (c *composer) add(p post.Problem, hard bool) {
 }
 
 // Fingerprint is the digest of what counts as the same content in the same place: account, destination, normalised
-// texts, link, media and options.
+// texts, link and media. Other options make no other content.
 func Fingerprint(t *post.Target) string {
 	h := sha256.New()
 	put := func(s string) { h.Write([]byte(strconv.Itoa(len(s)) + ":" + s)) }

@@ -108,6 +108,11 @@ func (c *Config) warnings() []Warning {
 	for _, at := range c.plain() {
 		list = append(list, Warning{at, "a secret stands here in plain sight; use {env: NAME} or {file: PATH}"})
 	}
+	for i, a := range c.Accounts {
+		if a.Approvals > 0 {
+			list = append(list, Warning{c.places[child(item("accounts", i), "approvals")], "nobody can approve yet: what is posted to this account waits and is missed; set 0"})
+		}
+	}
 	type login struct {
 		platform post.Platform
 		identity string

@@ -241,13 +241,9 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.logStatus(index, status)
 }
 
-// splitPrefix returns the platform's prefix and the path without it.
+// splitPrefix returns the platform's prefix and the path without it. A real host comes first: YouTube's own paths begin
+// like its prefix here.
 func splitPrefix(r *http.Request) (prefix, rest string) {
-	prefix, rest, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	switch prefix {
-	case "x", "graph", "reddit", "youtube", adminPrefix:
-		return prefix, "/" + rest
-	}
 	host, _, _ := strings.Cut(r.Host, ":")
 	switch host {
 	case "api.x.com", "api.twitter.com":
@@ -258,6 +254,11 @@ func splitPrefix(r *http.Request) (prefix, rest string) {
 		return "reddit", r.URL.Path
 	case "www.googleapis.com", "youtube.googleapis.com", "oauth2.googleapis.com":
 		return "youtube", r.URL.Path
+	}
+	prefix, rest, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch prefix {
+	case "x", "graph", "reddit", "youtube", adminPrefix:
+		return prefix, "/" + rest
 	}
 	return "", r.URL.Path
 }

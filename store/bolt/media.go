@@ -148,6 +148,25 @@ func (s *Store) DeleteMedia(ctx context.Context, w store.Write, id string) error
 	})
 }
 
+// WithdrawMedia takes back uploads of a file, and forgets it with the last of them.
+func (s *Store) WithdrawMedia(ctx context.Context, w store.Write, id string, mine func(string) bool) (gone bool, err error) {
+	err = s.once(ctx, w, func(t *tx, _ time.Time) (any, error) {
+		var m store.Media
+		if err := t.getJSON(bMedia, []byte(id), &m); err != nil {
+			return nil, fmt.Errorf("media: %w", err)
+		}
+		m.Uploaders = slices.DeleteFunc(m.Uploaders, mine)
+		if gone = len(m.Uploaders) == 0; !gone {
+			return nil, t.putJSON(bMedia, []byte(id), m)
+		}
+		if err := t.checkUnused(id); err != nil {
+			return nil, err
+		}
+		return nil, errors.Join(t.del(bMedia, []byte(id)), t.del(bMediaTime, mediaTimeKey(&m)))
+	})
+	return gone && err == nil, err
+}
+
 func (t *tx) checkUnused(id string) error {
 	err := t.scan(bMediaUse, pairKey(id, ""), func(k, _ []byte) (bool, error) {
 		p, err := t.post(idAt(k))

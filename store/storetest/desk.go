@@ -337,6 +337,15 @@ func runMedia(t *testing.T, b Backend) {
 	if !slices.Equal(ids, []string{"2", "0", "a"}) {
 		t.Errorf("listed %v", ids)
 	}
+	for _, who := range []string{"ann", "bob"} {
+		gone, err := f.s.WithdrawMedia(t.Context(), f.by(who), id, func(u string) bool { return u == who })
+		f.ok(err)
+		if got, err := f.s.MediaByID(t.Context(), id); gone != (who == "bob") || gone == (err == nil) || (!gone && !slices.Equal(got.Uploaders, []string{"bob"})) {
+			t.Errorf("after %s has withdrawn it: gone %v, %+v, %v", who, gone, got, err)
+		}
+	}
+	_, err = f.s.PutMedia(t.Context(), f.by("ann"), store.Media{Media: post.Media{ID: id, Type: "image/png"}, Uploaders: []string{"ann"}})
+	f.ok(err)
 	f.ok(f.s.DeleteMedia(t.Context(), f.by("ann"), id))
 	if _, err := f.s.MediaByID(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("after its end: %v", err)

@@ -82,7 +82,8 @@ cover: ## coverage over all packages, as coverage.html
 	$(GO) tool cover -func=coverage.out | tail -n 1
 
 bench: ## how fast and how light: store, scheduler and the whole daemon
-	$(GO) test -p 1 ./store/bolt ./scheduler ./internal/app -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 60m
+	$(GO) test -p 1 ./store/bolt ./scheduler ./internal/app -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m
+	CRIER_BENCH_QUEUED=1000000 $(GO) test ./scheduler -run '^$$' -bench 'Burst$$' -benchtime 1x -timeout 60m
 
 vuln: ## known vulnerabilities in what is linked; needs the network
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...

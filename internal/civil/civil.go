@@ -102,9 +102,10 @@ func Resolve(c DateTime, loc *time.Location) Resolution {
 // show wall once more.
 func secondPass(wall, end time.Time, loc *time.Location) (time.Time, bool) {
 	for !end.IsZero() && end.Before(wall.Add(reach)) {
-		start, next, offset := Period(end)
+		_, next, offset := Period(end)
 		at := instant(wall, offset, loc)
-		if !at.Before(start) && (next.IsZero() || at.Before(next)) {
+		// The period that end lies in may have begun before end (see Period): what counts is what comes after.
+		if !at.Before(end) && (next.IsZero() || at.Before(next)) {
 			return at, true
 		}
 		end = next

@@ -122,6 +122,23 @@ func utc(t *testing.T, s string) time.Time {
 	return at
 }
 
+// Beyond a zone's tables the standard library cuts 31 December of a leap year off from its period: a cut at which no
+// clock changes is no fold.
+func TestTheLastDayOfALeapYearBeyondTheTablesIsExact(t *testing.T) {
+	t.Parallel()
+	for _, name := range oddZones {
+		loc := zone(t, name)
+		for _, year := range []int{2040, 2072, 2108, 2396} {
+			for c := (civil.DateTime{Year: year, Month: time.December, Day: 30, Hour: 20}); c.Day != 1 || c.Hour < 4; {
+				if r := civil.Resolve(c, loc); r.Kind != civil.Exact {
+					t.Fatalf("%s in %s: %+v, want one instant", c, name, r)
+				}
+				c = civil.Of(c.AsUTC().Add(29*time.Minute + 59*time.Second))
+			}
+		}
+	}
+}
+
 // oddZones have offsets of parts of an hour, gaps of half an hour or a day, or change at midnight.
 var oddZones = []string{
 	"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "America/Havana", "America/Nuuk",

@@ -88,7 +88,7 @@ func checkFile(path string, records bool) (problems []string, err error) {
 			problems = append(problems, problem.Error())
 		}
 		t := newTx(b)
-		if err := t.checkSchema(); err != nil {
+		if _, err := t.readSchema(); err != nil {
 			return err
 		}
 		if records && len(problems) == 0 {
@@ -178,10 +178,12 @@ func renew(path string, now time.Time) error {
 	}
 	err = db.Update(func(b *bbolt.Tx) error {
 		t := newTx(b)
-		if err := t.checkSchema(); err != nil {
+		from, err := t.readSchema()
+		if err != nil {
 			return err
 		}
 		return errors.Join(
+			t.forward(from),
 			t.put(bMeta, []byte(metaEpoch), []byte(newEpoch())),
 			t.change(&post.Change{At: now, Actor: crier, Type: "store.restored"}),
 			t.flushMeta(),

@@ -1,19 +1,23 @@
 package bolt
 
 import (
+	"encoding/hex"
 	"fmt"
-	"time"
+	"slices"
+	"strings"
 
 	"crier/internal/post"
 	"crier/store"
 )
 
-// The versions of the binary records. A reader refuses all others: a guess could publish twice.
+// The versions of the binary records that are written. Readers know the earlier ones as well, and refuse all others: a
+// guess could publish twice.
 const (
-	deliveryVersion = 1
+	deliveryVersion = 2
+	contentVersion  = 2
 	laneVersion     = 1
 	intentVersion   = 1
-	changeVersion   = 1
+	changeVersion   = 2
 	attemptVersion  = 1
 )
 
@@ -22,59 +26,176 @@ func corrupt(bucket bucketID, key []byte, err error) error {
 }
 
 // version reads the version byte and refuses any but the one wanted.
-func (d *decoder) version(want byte) error { //nolint:unparam // each kind of record counts for itself; all are at their first
+func (d *decoder) version(want byte) error {
 	if v := d.byte(); v != want {
 		return fmt.Errorf("unknown version %d", v)
 	}
 	return nil
 }
 
-// Bits of a delivery's flags.
-const (
-	flagCancel = 1 << iota
-	flagNeedsPrepare
-	flagReason
-	flagDoubt
+// vocabulary are words that stand in records as numbers: their places in it, from 1 on. It only ever grows at its end.
+type vocabulary []string
+
+// The words of a delivery and of the history.
+var (
+	stateWords = vocabulary{
+		"draft", "in_review", "scheduled", "sending", "published", "partial", "failed", "unconfirmed", "missed",
+		"awaiting_person", "canceled", "removed",
+	}
+	kindWords     = vocabulary{"brand", "personal"}
+	platformWords = vocabulary{"twitter", "facebook", "instagram", "reddit", "youtube"}
+	roleWords     = vocabulary{"post", "reply", "comment", "follow_up"}
+	partWords     = vocabulary{"waiting", "sending", "published", "unconfirmed", "failed"}
+	changeWords   = vocabulary{
+		"post.created", "post.edited", "delivery.scheduled", "delivery.sending", "delivery.published",
+		"delivery.unconfirmed", "delivery.failed", "delivery.missed", "delivery.canceled", "delivery.draft",
+	}
 )
 
+// known gives b as a text, without a copy when it is one of the words.
+func (v vocabulary) known(b []byte) string {
+	for _, w := range v {
+		if string(b) == w {
+			return w
+		}
+	}
+	return string(b)
+}
+
+// word appends a word of the vocabulary as its number, and any other word as zero and itself.
+func (e *encoder) word(v vocabulary, s string) {
+	if i := slices.Index(v, s); i >= 0 {
+		e.byte(byte(i + 1)) //nolint:gosec // vocabularies are short
+		return
+	}
+	e.byte(0)
+	e.text(s)
+}
+
+func (d *decoder) word(v vocabulary) string {
+	n := int(d.byte())
+	switch {
+	case n == 0:
+		return d.text()
+	case n > len(v):
+		d.bad = true
+		return ""
+	}
+	return v[n-1]
+}
+
+// hash appends a SHA-256 in hexadecimal as its 32 bytes, and any other text as itself.
+func (e *encoder) hash(s string) {
+	var sum [32]byte
+	if n, err := hex.Decode(sum[:], []byte(s[:min(len(s), 64)])); err != nil || n != len(sum) || len(s) != 64 || strings.ToLower(s) != s {
+		e.byte(0)
+		e.text(s)
+		return
+	}
+	e.byte(1)
+	e.b = append(e.b, sum[:]...)
+}
+
+func (d *decoder) hash() string {
+	if d.byte() == 0 {
+		return d.text()
+	}
+	return hex.EncodeToString(d.take(32))
+}
+
+// account appends kind and handle.
+func (e *encoder) account(k post.AccountKey) {
+	e.word(kindWords, string(k.Kind))
+	e.text(k.Handle)
+}
+
+func (d *decoder) account() post.AccountKey {
+	return post.AccountKey{Kind: post.Kind(d.word(kindWords)), Handle: d.text()}
+}
+
+// The fields of a delivery that are often empty; each is written if its bit is set.
+const (
+	hasCancel = 1 << iota
+	hasNeedsPrepare
+	hasReason
+	hasDoubt
+	hasNotBefore
+	hasLocal
+	hasFirstAttempt
+	hasLateFrom
+	hasPrepared
+	preparedIsDigest // in place of hasPrepared: what is prepared is the present content
+	hasPreparedUntil
+	hasSeries
+	hasDestination
+)
+
+func set(flags *uint64, bit uint64, yes bool) {
+	if yes {
+		*flags |= bit
+	}
+}
+
+func deliveryFlags(d *post.Delivery) (flags uint64) {
+	same := d.Prepared != "" && d.Prepared == d.Digest
+	set(&flags, hasCancel, d.CancelRequested)
+	set(&flags, hasNeedsPrepare, d.NeedsPrepare)
+	set(&flags, hasReason, d.Reason != nil)
+	set(&flags, hasDoubt, d.Doubt != nil)
+	set(&flags, hasNotBefore, !d.NotBefore.IsZero())
+	set(&flags, hasLocal, d.LocalDue != "" || d.TimeZone != "")
+	set(&flags, hasFirstAttempt, !d.FirstAttempt.IsZero())
+	set(&flags, hasLateFrom, !d.LateFrom.IsZero())
+	set(&flags, hasPrepared, d.Prepared != "" && !same)
+	set(&flags, preparedIsDigest, same)
+	set(&flags, hasPreparedUntil, !d.PreparedUntil.IsZero())
+	set(&flags, hasSeries, !d.Series.IsZero() || d.Occurrence != "")
+	set(&flags, hasDestination, d.Destination != "")
+	return flags
+}
+
 func encodeDelivery(d *post.Delivery) []byte {
-	e := encoder{b: make([]byte, 0, 384)}
+	e := encoder{b: make([]byte, 0, 256)}
+	flags := deliveryFlags(d)
+	has := func(bit uint64) bool { return flags&bit != 0 }
 	e.byte(deliveryVersion)
-	e.text(string(d.State))
+	e.uint(flags)
+	e.word(stateWords, string(d.State))
 	e.time(d.Due)
-	e.time(d.NotBefore)
 	e.uint(d.Version)
 	e.uint(d.Fence)
 	e.id(d.Post)
 	e.id(d.Target)
-	e.text(string(d.Account.Kind))
-	e.text(d.Account.Handle)
-	e.text(string(d.Platform))
-	e.text(d.Destination)
-	e.text(d.LocalDue)
-	e.text(d.TimeZone)
+	e.account(d.Account)
+	e.word(platformWords, string(d.Platform))
 	e.int(int64(d.Attempts))
-	e.time(d.FirstAttempt)
-	e.time(d.LateFrom)
-	e.text(d.Digest)
-	e.text(d.Prepared)
-	e.time(d.PreparedUntil)
-	e.id(d.Series)
-	e.text(d.Occurrence)
-	var flags byte
-	if d.CancelRequested {
-		flags |= flagCancel
+	e.hash(d.Digest)
+	if has(hasDestination) {
+		e.text(d.Destination)
 	}
-	if d.NeedsPrepare {
-		flags |= flagNeedsPrepare
+	if has(hasNotBefore) {
+		e.time(d.NotBefore)
 	}
-	if d.Reason != nil {
-		flags |= flagReason
+	if has(hasLocal) {
+		e.text(d.LocalDue)
+		e.text(d.TimeZone)
 	}
-	if d.Doubt != nil {
-		flags |= flagDoubt
+	if has(hasFirstAttempt) {
+		e.time(d.FirstAttempt)
 	}
-	e.byte(flags)
+	if has(hasLateFrom) {
+		e.time(d.LateFrom)
+	}
+	if has(hasPrepared) {
+		e.hash(d.Prepared)
+	}
+	if has(hasPreparedUntil) {
+		e.time(d.PreparedUntil)
+	}
+	if has(hasSeries) {
+		e.id(d.Series)
+		e.text(d.Occurrence)
+	}
 	if r := d.Reason; r != nil {
 		e.text(r.Code)
 		e.text(r.Message)
@@ -94,27 +215,25 @@ func encodeDelivery(d *post.Delivery) []byte {
 
 // Bits of a part's flags.
 const (
-	flagUnknown = 1 << iota
-	flagResent
-	flagReceipt
+	partUnknown = 1 << iota
+	partResent
+	partReceipt
+	partBegan
 )
 
 func encodePart(e *encoder, p *post.Part) {
-	e.text(string(p.Role))
-	e.text(string(p.State))
-	e.time(p.Began)
+	var flags uint64
+	set(&flags, partUnknown, p.Unknown)
+	set(&flags, partResent, p.Resent)
+	set(&flags, partReceipt, p.Receipt != nil)
+	set(&flags, partBegan, !p.Began.IsZero())
+	e.uint(flags)
+	e.word(roleWords, string(p.Role))
+	e.word(partWords, string(p.State))
 	e.int(int64(p.Prepares))
-	var flags byte
-	if p.Unknown {
-		flags |= flagUnknown
+	if flags&partBegan != 0 {
+		e.time(p.Began)
 	}
-	if p.Resent {
-		flags |= flagResent
-	}
-	if p.Receipt != nil {
-		flags |= flagReceipt
-	}
-	e.byte(flags)
 	if r := p.Receipt; r != nil {
 		e.text(r.RemoteID)
 		e.text(r.URL)
@@ -123,46 +242,15 @@ func encodePart(e *encoder, p *post.Part) {
 }
 
 func decodeDelivery(id post.ID, b []byte) (*post.Delivery, error) {
-	r := decoder{b: b}
-	if err := r.version(deliveryVersion); err != nil {
-		return nil, corrupt(bDelivery, id[:], err)
-	}
 	d := &post.Delivery{ID: id}
-	d.State = stateOf(r.take(r.uint()))
-	d.Due = r.time()
-	d.NotBefore = r.time()
-	d.Version = r.uint()
-	d.Fence = r.uint()
-	d.Post = r.id()
-	d.Target = r.id()
-	d.Account.Kind = kindOf(r.take(r.uint()))
-	d.Account.Handle = r.text()
-	d.Platform = platformOf(r.take(r.uint()))
-	d.Destination = r.text()
-	d.LocalDue = r.text()
-	d.TimeZone = r.text()
-	d.Attempts = int(r.int())
-	d.FirstAttempt = r.time()
-	d.LateFrom = r.time()
-	d.Digest = r.text()
-	d.Prepared = r.text()
-	d.PreparedUntil = r.time()
-	d.Series = r.id()
-	d.Occurrence = r.text()
-	flags := r.byte()
-	d.CancelRequested = flags&flagCancel != 0
-	d.NeedsPrepare = flags&flagNeedsPrepare != 0
-	if flags&flagReason != 0 {
-		d.Reason = &post.Reason{Code: r.text(), Message: r.text()}
-	}
-	if flags&flagDoubt != 0 {
-		d.Doubt = &post.Doubt{Since: r.time(), Next: r.time(), Looks: int(r.int()), Reads: int(r.int())}
-	}
-	if n := r.count(); n > 0 {
-		d.Parts = make([]post.Part, n)
-		for i := range d.Parts {
-			decodePart(&r, &d.Parts[i])
-		}
+	r := decoder{b: b}
+	switch v := r.byte(); v {
+	case deliveryVersion:
+		r.delivery(d)
+	case 1:
+		r.delivery1(d)
+	default:
+		return nil, corrupt(bDelivery, id[:], fmt.Errorf("unknown version %d", v))
 	}
 	if err := r.err(); err != nil {
 		return nil, corrupt(bDelivery, id[:], err)
@@ -173,167 +261,73 @@ func decodeDelivery(id post.ID, b []byte) (*post.Delivery, error) {
 	return d, nil
 }
 
-func decodePart(r *decoder, p *post.Part) {
-	p.Role = post.Role(r.text())
-	p.State = post.PartState(r.text())
-	p.Began = r.time()
-	p.Prepares = int(r.int())
-	flags := r.byte()
-	p.Unknown = flags&flagUnknown != 0
-	p.Resent = flags&flagResent != 0
-	if flags&flagReceipt != 0 {
-		p.Receipt = &post.Receipt{RemoteID: r.text(), URL: r.text(), At: r.time()}
+func (d *decoder) delivery(x *post.Delivery) {
+	flags := d.uint()
+	has := func(bit uint64) bool { return flags&bit != 0 }
+	x.CancelRequested, x.NeedsPrepare = has(hasCancel), has(hasNeedsPrepare)
+	x.State = post.State(d.word(stateWords))
+	x.Due = d.time()
+	x.Version = d.uint()
+	x.Fence = d.uint()
+	x.Post = d.id()
+	x.Target = d.id()
+	x.Account = d.account()
+	x.Platform = post.Platform(d.word(platformWords))
+	x.Attempts = int(d.int())
+	x.Digest = d.hash()
+	if has(hasDestination) {
+		x.Destination = d.text()
 	}
-}
-
-// stateOf, kindOf and platformOf give the constants, so that records are read without a copy of each.
-func stateOf(b []byte) post.State {
-	for _, s := range post.States() {
-		if string(b) == string(s) {
-			return s
+	if has(hasNotBefore) {
+		x.NotBefore = d.time()
+	}
+	if has(hasLocal) {
+		x.LocalDue = d.text()
+		x.TimeZone = d.text()
+	}
+	if has(hasFirstAttempt) {
+		x.FirstAttempt = d.time()
+	}
+	if has(hasLateFrom) {
+		x.LateFrom = d.time()
+	}
+	if has(hasPrepared) {
+		x.Prepared = d.hash()
+	}
+	if has(preparedIsDigest) {
+		x.Prepared = x.Digest
+	}
+	if has(hasPreparedUntil) {
+		x.PreparedUntil = d.time()
+	}
+	if has(hasSeries) {
+		x.Series = d.id()
+		x.Occurrence = d.text()
+	}
+	if has(hasReason) {
+		x.Reason = &post.Reason{Code: d.text(), Message: d.text()}
+	}
+	if has(hasDoubt) {
+		x.Doubt = &post.Doubt{Since: d.time(), Next: d.time(), Looks: int(d.int()), Reads: int(d.int())}
+	}
+	if n := d.count(); n > 0 {
+		x.Parts = make([]post.Part, n)
+		for i := range x.Parts {
+			d.part(&x.Parts[i])
 		}
 	}
-	return post.State(b)
 }
 
-func kindOf(b []byte) post.Kind {
-	if string(b) == string(post.Brand) {
-		return post.Brand
+func (d *decoder) part(p *post.Part) {
+	flags := d.uint()
+	p.Unknown, p.Resent = flags&partUnknown != 0, flags&partResent != 0
+	p.Role = post.Role(d.word(roleWords))
+	p.State = post.PartState(d.word(partWords))
+	p.Prepares = int(d.int())
+	if flags&partBegan != 0 {
+		p.Began = d.time()
 	}
-	return post.Kind(b)
-}
-
-func platformOf(b []byte) post.Platform {
-	for _, p := range post.Platforms() {
-		if string(b) == string(p) {
-			return p
-		}
+	if flags&partReceipt != 0 {
+		p.Receipt = &post.Receipt{RemoteID: d.text(), URL: d.text(), At: d.time()}
 	}
-	return post.Platform(b)
-}
-
-// intent is the durable record that a request may be in flight.
-type intent struct {
-	owner   string
-	lease   time.Time
-	fence   uint64
-	part    int
-	digest  string // of the content that is being sent
-	started time.Time
-}
-
-func encodeIntent(i intent) []byte {
-	e := encoder{b: make([]byte, 0, 160)}
-	e.byte(intentVersion)
-	e.b = addTime(e.b, i.lease) // at a fixed place: the earliest lease is found without reading the rest
-	e.text(i.owner)
-	e.uint(i.fence)
-	e.int(int64(i.part))
-	e.text(i.digest)
-	e.time(i.started)
-	return e.b
-}
-
-// leaseOf reads the end of the lease alone; ok is false when the record is damaged.
-func leaseOf(b []byte) (ms int64, ok bool) {
-	if len(b) < 9 || b[0] != intentVersion {
-		return 0, false
-	}
-	return keyMillis(b[1:9]), true
-}
-
-func decodeIntent(id post.ID, b []byte) (intent, error) {
-	r := decoder{b: b}
-	if err := r.version(intentVersion); err != nil {
-		return intent{}, corrupt(bIntent, id[:], err)
-	}
-	var i intent
-	if lease := r.take(8); lease != nil {
-		i.lease = instant(keyMillis(lease))
-	}
-	i.owner = r.text()
-	i.fence = r.uint()
-	i.part = int(r.int())
-	i.digest = r.text()
-	i.started = r.time()
-	if err := r.err(); err != nil {
-		return intent{}, corrupt(bIntent, id[:], err)
-	}
-	return i, nil
-}
-
-func encodeChange(c *post.Change) []byte {
-	e := encoder{b: make([]byte, 0, 192)}
-	e.byte(changeVersion)
-	e.time(c.At)
-	e.text(c.Actor)
-	e.text(c.Type)
-	e.id(c.Post)
-	e.id(c.Delivery)
-	e.id(c.Series)
-	e.text(c.Account)
-	e.text(string(c.From))
-	e.text(string(c.To))
-	e.text(c.Detail)
-	return e.b
-}
-
-func decodeChange(seq uint64, b []byte) (post.Change, error) {
-	r := decoder{b: b}
-	if err := r.version(changeVersion); err != nil {
-		return post.Change{}, corrupt(bOutbox, seqKey(seq), err)
-	}
-	c := post.Change{Seq: seq}
-	c.At = r.time()
-	c.Actor = r.text()
-	c.Type = r.text()
-	c.Post = r.id()
-	c.Delivery = r.id()
-	c.Series = r.id()
-	c.Account = r.text()
-	c.From = post.State(r.text())
-	c.To = post.State(r.text())
-	c.Detail = r.text()
-	if err := r.err(); err != nil {
-		return post.Change{}, corrupt(bOutbox, seqKey(seq), err)
-	}
-	return c, nil
-}
-
-func encodeAttempt(a *post.Attempt) []byte {
-	e := encoder{b: make([]byte, 0, 160)}
-	e.byte(attemptVersion)
-	e.int(int64(a.Part))
-	e.text(a.Act)
-	e.time(a.StartedAt)
-	e.time(a.EndedAt)
-	e.text(string(a.Outcome))
-	e.text(a.Reason)
-	e.int(int64(a.Status))
-	e.text(a.Code)
-	e.text(a.Message)
-	e.text(a.Decision)
-	return e.b
-}
-
-func decodeAttempt(key, b []byte, n int) (post.Attempt, error) {
-	r := decoder{b: b}
-	if err := r.version(attemptVersion); err != nil {
-		return post.Attempt{}, corrupt(bAttempt, key, err)
-	}
-	a := post.Attempt{N: n}
-	a.Part = int(r.int())
-	a.Act = r.text()
-	a.StartedAt = r.time()
-	a.EndedAt = r.time()
-	a.Outcome = post.Outcome(r.text())
-	a.Reason = r.text()
-	a.Status = int(r.int())
-	a.Code = r.text()
-	a.Message = r.text()
-	a.Decision = r.text()
-	if err := r.err(); err != nil {
-		return post.Attempt{}, corrupt(bAttempt, key, err)
-	}
-	return a, nil
 }

@@ -1,8 +1,10 @@
 package bolt
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,7 +22,7 @@ func fill(v reflect.Value, n *int64) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem(), n)
 	case reflect.Struct:
-		if v.Type() == reflect.TypeFor[time.Time]() {
+		if v.Type() == reflect.TypeFor[time.Time]() { // to the millisecond, as stored
 			v.Set(reflect.ValueOf(time.UnixMilli(1_800_000_000_000 + *n).UTC()))
 			return
 		}
@@ -34,6 +36,8 @@ func fill(v reflect.Value, n *int64) {
 		for i := range v.Len() {
 			fill(v.Index(i), n)
 		}
+	case reflect.Map:
+		v.Set(reflect.ValueOf(post.Options{"a": json.RawMessage(`"x"`), "b": json.RawMessage("[1,2]")}))
 	case reflect.String:
 		v.SetString("text" + time.Duration(*n).String())
 	case reflect.Bool:
@@ -69,6 +73,38 @@ func TestRecordsKeepEveryField(t *testing.T) {
 	if diff := cmp.Diff(*c, gotChange); err != nil || diff != "" {
 		t.Errorf("change: %v (-want +got):\n%s", err, diff)
 	}
+	p := filled[post.Post]()
+	for i := range p.Targets {
+		p.Targets[i].Account.Kind = post.Brand
+	}
+	bare := &post.Post{ID: p.ID, Targets: []post.Target{{Content: post.Content{}}}}
+	plain, repeats, clears := *p, *p, *p
+	plain.Targets, repeats.Targets, clears.Targets = slices.Clone(p.Targets), slices.Clone(p.Targets), slices.Clone(p.Targets)
+	for i := range p.Targets {
+		c := plain.Content
+		plain.Targets[i].Content, plain.Targets[i].Override = c, post.RawTarget{}
+		repeats.Targets[i].Content, repeats.Targets[i].Override = c, post.RawTarget{
+			Text: &c.Text, Title: &c.Title, Link: &c.Link, Media: &c.Media, Thread: &c.Thread, FirstComment: &c.FirstComment, Options: c.Options,
+		}
+		clears.Targets[i].Content = post.Content{}
+		clears.Targets[i].Override = post.RawTarget{
+			Text: new(string), Media: &[]post.Media{}, Thread: &[]post.Reply{}, Options: &post.Options{},
+		}
+	}
+	for _, want := range []*post.Post{p, bare, &plain, &repeats, &clears} {
+		got, err := decodePost(want.ID, encodePost(want))
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("post: %v (-want +got):\n%s", err, diff)
+		}
+		old, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err = decodePost(want.ID, old)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("post of schema 1: %v (-want +got):\n%s", err, diff)
+		}
+	}
 	a := filled[post.Attempt]()
 	gotAttempt, err := decodeAttempt(nil, encodeAttempt(a), a.N)
 	if diff := cmp.Diff(*a, gotAttempt); err != nil || diff != "" {
@@ -86,6 +122,13 @@ func TestADamagedRecordIsAnErrorWithItsKey(t *testing.T) {
 			t.Fatalf("cut to %d bytes: %v, want ErrCorrupt", n, err)
 		}
 	}
+	p := filled[post.Post]()
+	said := encodePost(p)
+	for n := range said {
+		if _, err := decodePost(p.ID, said[:n]); !errors.Is(err, store.ErrCorrupt) {
+			t.Fatalf("a post cut to %d bytes: %v, want ErrCorrupt", n, err)
+		}
+	}
 	whole[0]++
 	if _, err := decodeDelivery(d.ID, whole); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("of another version: %v, want ErrCorrupt", err)
@@ -96,8 +139,10 @@ func FuzzRecords(f *testing.F) {
 	d := filled[post.Delivery]()
 	d.State, d.Account.Kind = post.Scheduled, post.Brand
 	f.Add(encodeDelivery(d))
+	f.Add(encodePost(filled[post.Post]()))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		_, _ = decodeDelivery(d.ID, b)
+		_, _ = decodePost(d.ID, b)
 		_, _ = decodeLane(d.Account, b)
 		_, _ = decodeIntent(d.ID, b)
 		_, _ = decodeChange(1, b)

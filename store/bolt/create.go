@@ -3,8 +3,6 @@ package bolt
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,21 +17,12 @@ type draft struct {
 	encoded []byte
 }
 
-func encodePost(p *post.Post) ([]byte, error) {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("encode post %s: %w", p.ID, err)
-	}
-	return b, nil
-}
-
 func newDraft(n store.NewPost) (draft, error) {
 	if len(n.Deliveries) != len(n.Post.Targets) {
 		return draft{}, fmt.Errorf("post %s: %d targets with %d deliveries", n.Post.ID, len(n.Post.Targets), len(n.Deliveries))
 	}
 	n.Post.Version = max(n.Post.Version, 1)
-	b, err := encodePost(&n.Post)
-	return draft{NewPost: n, encoded: b}, err
+	return draft{NewPost: n, encoded: encodePost(&n.Post)}, nil
 }
 
 // CreatePost writes a post with its deliveries.
@@ -250,14 +239,4 @@ func mediaUses(p *post.Post) map[string]bool {
 		}
 	}
 	return uses
-}
-
-// post reads the content of a post.
-func (t *tx) post(id post.ID) (*post.Post, error) {
-	p := &post.Post{}
-	err := t.getJSON(bContent, id[:], p)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("post %s: %w", id, err)
-	}
-	return p, err
 }

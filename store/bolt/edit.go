@@ -171,11 +171,7 @@ func (t *tx) dropPartHandles(id post.ID, part int) error {
 
 // replacePost writes the content of a post anew, with the index of its media.
 func (t *tx) replacePost(old, next *post.Post, c cause) error {
-	b, err := encodePost(next)
-	if err != nil {
-		return err
-	}
-	if err := t.put(bContent, next.ID[:], b); err != nil {
+	if err := t.put(bContent, next.ID[:], encodePost(next)); err != nil {
 		return err
 	}
 	was, is := mediaUses(old), mediaUses(next)

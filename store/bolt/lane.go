@@ -136,11 +136,15 @@ func decodeLane(key post.AccountKey, b []byte) (*lane, error) {
 	return l, nil
 }
 
+// maxFlight is how long a flight excuses those behind it: as long as doubt about it would.
+const maxFlight = post.DoubtBlocks
+
 // excuse accounts for the waiting up to now that the lane's deliveries are not blamed for: the flight under way, the
 // platform's own limits and unconfirmed deliveries. It may run any number of times.
 func (l *lane) excuse(now time.Time) {
 	if !l.inFlight.IsZero() {
-		l.span(l.claimed, now)
+		// Nobody waits longer for a request: what goes by beyond that is time in which Crier was down or asleep.
+		l.span(l.claimed, earlier(now, l.claimed.Add(maxFlight)))
 	}
 	for _, h := range l.holds {
 		if h.Reason.FromPlatform() {

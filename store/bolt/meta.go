@@ -8,8 +8,8 @@ import (
 	"crier/store"
 )
 
-// schema is the version of the whole layout.
-const schema = 1
+// schema is the version of the whole layout. A file of an earlier one is brought forward when it is opened.
+const schema = 2
 
 // The keys of the meta bucket.
 const (

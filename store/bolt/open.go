@@ -66,7 +66,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		db: db, dir: o.Dir, ops: make(chan *op, maxQueue), wake: make(chan struct{}, 1), finished: make(chan struct{}),
 	}
-	if err := s.begin(o); err != nil {
+	if err := s.begin(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
 	}
 	go s.work()
@@ -208,18 +208,18 @@ func damaged(path string, cause error) error {
 		store.ErrCorrupt, path, cause)
 }
 
-// begin reads what the store is and compares it with the note beside it.
-func (s *Store) begin(o Options) (err error) {
+// begin brings the file to the present schema, reads what the store is and compares it with the note beside it.
+func (s *Store) begin(ctx context.Context, o Options) (err error) {
 	path := filepath.Join(o.Dir, FileName)
 	defer func() {
 		if r := recover(); r != nil {
 			err = damaged(path, fmt.Errorf("%v", r))
 		}
 	}()
-	var seq uint64
-	err = s.db.View(func(b *bbolt.Tx) error {
+	var seq, from uint64
+	err = s.db.View(func(b *bbolt.Tx) (err error) {
 		t := newTx(b)
-		if err := t.checkSchema(); err != nil {
+		if from, err = t.readSchema(); err != nil {
 			return err
 		}
 		m, err := t.loadMeta()
@@ -233,6 +233,9 @@ func (s *Store) begin(o Options) (err error) {
 		return err
 	}
 	s.seq.Store(seq)
+	if err := s.migrate(ctx, o.Dir, from); err != nil {
+		return err
+	}
 	n, err := readNote(o.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -241,23 +244,6 @@ func (s *Store) begin(o Options) (err error) {
 		return err
 	default:
 		s.restored = n.Epoch != s.epoch || n.Sequence > seq
-	}
-	return nil
-}
-
-// checkSchema refuses a layout that this program does not know.
-func (t *tx) checkSchema() error {
-	for id, name := range bucketNames {
-		if t.bucket(bucketID(id)) == nil {
-			return fmt.Errorf("%w: bucket %s is missing", store.ErrCorrupt, name)
-		}
-	}
-	b := t.get(bMeta, []byte(metaSchema))
-	if len(b) != 8 {
-		return corrupt(bMeta, []byte(metaSchema), errShort)
-	}
-	if n := readSeq(b); n != schema {
-		return fmt.Errorf("the file has schema %d, this program knows %d: use a newer crier", n, schema)
 	}
 	return nil
 }

@@ -131,6 +131,9 @@ func (t *tx) settle(r *store.Result, now time.Time, out *store.Turned) error {
 
 func (t *tx) applySettled(before, after *post.Delivery, r *store.Result, now time.Time) error {
 	repeated := r.Settled.Receipt != nil && before.Parts[r.Settled.Part].Receipt != nil
+	if repeated && t.recorded(r) {
+		return nil // the commit that reported an error was on disk
+	}
 	if !repeated {
 		if err := t.save(before, after, cause{now: now, actor: crier}); err != nil {
 			return err
@@ -165,6 +168,12 @@ func (t *tx) appendAttempts(id post.ID, attempts []post.Attempt) error {
 		}
 	}
 	return nil
+}
+
+// recorded reports whether the result's attempt is the last one in the flight record already.
+func (t *tx) recorded(r *store.Result) bool {
+	n := len(r.Attempts)
+	return n > 0 && bytes.Equal(encodeAttempt(&r.Attempts[n-1]), t.get(bAttempt, idSeqKey(r.Delivery, t.lastAttempt(r.Delivery))))
 }
 
 // lastAttempt is the number of the last attempt of a delivery, 0 when there is none.

@@ -21,7 +21,7 @@ type bucketID int
 const (
 	bMeta        bucketID = iota // schema, epoch, sequence and counters
 	bDelivery                    // id → record
-	bContent                     // post id → JSON
+	bContent                     // post id → record
 	bLane                        // account, due, id: waiting deliveries alone
 	bLaneState                   // account → lane
 	bReady                       // kind, instant, account → head, platform, brand
@@ -63,10 +63,20 @@ var bucketNames = [bucketCount]string{
 	"handle", "series", "account", "name", "identity", "app", "token", "key", "media", "mediatime", "mediause", "stop",
 }
 
-// rising reports whether the bucket's keys mostly rise, so that its pages can be filled.
-func (b bucketID) rising() bool { return b == bContent || b == bOutbox || b == bMediaTime }
-
-const risingFill = 0.95
+// fill is how full a page of the bucket is left when it splits. Where keys only ever rise and records stay as they are,
+// pages can be filled; a delivery grows until it is out, and its history with it; the calendars take most of their keys
+// near the end of an account, a kind or the queue.
+func (b bucketID) fill() float64 {
+	switch {
+	case b == bContent, b == bOutbox, b == bMediaTime:
+		return 0.95
+	case b == bDelivery:
+		return 0.8
+	case b == bHistory, b == bLane, b == bCal, b == bCal0:
+		return 0.7
+	}
+	return bbolt.DefaultFillPercent
+}
 
 // tx is a transaction with what one batch of operations shares.
 type tx struct {
@@ -85,8 +95,8 @@ func newTx(b *bbolt.Tx) *tx { return &tx{b: b, lanes: map[post.AccountKey]*lane{
 func (t *tx) bucket(id bucketID) *bbolt.Bucket {
 	if t.buckets[id] == nil {
 		b := t.b.Bucket([]byte(bucketNames[id]))
-		if b != nil && id.rising() {
-			b.FillPercent = risingFill
+		if b != nil {
+			b.FillPercent = id.fill()
 		}
 		t.buckets[id] = b
 	}
@@ -296,7 +306,7 @@ func readReady(k, v []byte) (readyEntry, error) {
 	}
 	r := decoder{b: v}
 	e.head = r.id()
-	e.platform = platformOf(r.take(r.uint()))
+	e.platform = post.Platform(platformWords.known(r.take(r.uint())))
 	e.owner = r.text()
 	if err := r.err(); err != nil {
 		return readyEntry{}, corrupt(bReady, k, err)

@@ -83,6 +83,8 @@ type Desk interface {
 	ListKeys(ctx context.Context) ([]Key, error)
 	DeleteKey(ctx context.Context, w Write, id string) error
 
+	// PutMedia writes a file and its uploads. A file that is there already keeps the uploads that it has; an uploader
+	// who brings it again changes the Alt of their own.
 	PutMedia(ctx context.Context, w Write, m Media) (Media, error)
 	MediaByID(ctx context.Context, id string) (Media, error)
 	// ListMedia lists media, newest first, that visible reports true for.
@@ -101,6 +103,8 @@ type Desk interface {
 
 	// Counts gives the number of deliveries by kind and state, and how many are in flight.
 	Counts(ctx context.Context) (Counts, error)
+	// AccountCounts gives the same for each account that has or had deliveries.
+	AccountCounts(ctx context.Context) (map[post.AccountKey]AccountCounts, error)
 	// Changes lists changes after seq, oldest first.
 	Changes(ctx context.Context, after uint64, limit int) ([]post.Change, error)
 	// Prune drops expired answers, duplicate marks and changes older than the instants given, in short
@@ -116,14 +120,30 @@ type Desk interface {
 	Info(ctx context.Context) (Info, error)
 }
 
-// Media is a stored file as the API knows it.
+// Media is a stored file as the API knows it. Its Alt is empty: what a picture shows is said by each upload and by each
+// post for itself, since people who may not see each other may have uploaded the same file.
 type Media struct {
 	post.Media
-	CreatedAt time.Time `json:"created_at"`
-	// Uploaders are the persons who uploaded it.
-	Uploaders []string `json:"uploaders"`
-	// UsedBy are the accounts whose posts use it, by key.
-	UsedBy []string `json:"used_by,omitempty"`
+
+	CreatedAt time.Time `json:"created_at"` // of the first upload; for upkeep, since it tells of others
+	// Uploads are in order of their first time, one for each uploader.
+	Uploads []Upload `json:"uploads"`
+	// Uses are the accounts whose posts use it.
+	Uses []MediaUse `json:"-"`
+}
+
+// Upload is a file as one person brought it.
+type Upload struct {
+	By  string    `json:"by"` // as the caller names its askers
+	At  time.Time `json:"at"`
+	Alt string    `json:"alt,omitempty"`
+}
+
+// MediaUse is an account's use of a file, by its first post with it.
+type MediaUse struct {
+	Account post.AccountKey
+	Since   time.Time // when that post was written
+	Alt     string    // what that post says of it
 }
 
 // Counts is the number of deliveries by kind and state.
@@ -131,6 +151,13 @@ type Counts struct {
 	ByState  map[post.Kind]map[post.State]int
 	InFlight int
 	// NextDue is the due time of the first scheduled delivery that is not stopped or held; zero when there is none.
+	NextDue time.Time
+}
+
+// AccountCounts is the number of an account's deliveries by state.
+type AccountCounts struct {
+	ByState map[post.State]int
+	// NextDue is the due time of its first waiting delivery, held or not; zero when there is none.
 	NextDue time.Time
 }
 

@@ -128,57 +128,30 @@ func (c *call) status(ctx context.Context) (*answer, error) {
 	return &answer{body: out}, nil
 }
 
-// maxCounted bounds what is counted one by one.
-const maxCounted = 5000
-
-// counts tells how many deliveries there are. Those of brands are kept as totals; what belongs to people is counted for
-// the asker's own accounts only, since even a number tells of another's.
+// counts tells how many deliveries there are, and when the next is due, of the accounts that the asker sees: even a
+// number tells of another's.
 func (c *call) counts(ctx context.Context, s *sight, out *Status) error {
-	brand, personal := map[string]int{}, map[string]int{}
-	out.Counts[string(post.Brand)], out.Counts[string(post.Personal)] = brand, personal
-	var next time.Time
-	brands := false
-	for _, k := range s.order {
-		f := store.Filter{Visible: s.sees, Account: &k, States: []post.State{post.Scheduled}, Now: c.at, Limit: 1}
-		page, err := c.Store.ListDeliveries(ctx, f)
-		if err != nil {
-			return fmt.Errorf("looking for what is next: %w", err)
-		}
-		if len(page.Items) > 0 && len(s.holdsOf(k, s.accounts[k].Holds)) == 0 {
-			if due := page.Items[0].Delivery.Due; next.IsZero() || due.Before(next) {
-				next = due
-			}
-		}
-		if k.Kind == post.Brand {
-			brands = true
-			continue
-		}
-		f.States, f.Limit = nil, 500
-		for n := 0; n < maxCounted; {
-			page, err := c.Store.ListDeliveries(ctx, f)
-			if err != nil {
-				return fmt.Errorf("counting: %w", err)
-			}
-			for i := range page.Items {
-				personal[string(page.Items[i].Delivery.State)]++
-			}
-			n += len(page.Items)
-			if f.Cursor = page.Next; page.Next == "" {
-				break
-			}
-		}
-	}
-	out.NextDue = stampOr(next)
-	if !brands {
-		return nil
-	}
-	all, err := c.Store.Counts(ctx)
+	all, err := c.Store.AccountCounts(ctx)
 	if err != nil {
 		return fmt.Errorf("counting: %w", err)
 	}
-	for st, n := range all.ByState[post.Brand] {
-		brand[string(st)] = n
+	for _, kind := range post.Kinds() {
+		out.Counts[string(kind)] = map[string]int{}
 	}
+	var next time.Time
+	for _, k := range s.order {
+		n := all[k]
+		for st, many := range n.ByState {
+			out.Counts[string(k.Kind)][string(st)] += many
+		}
+		if n.NextDue.IsZero() || len(s.holdsOf(k, s.accounts[k].Holds)) > 0 {
+			continue
+		}
+		if next.IsZero() || n.NextDue.Before(next) {
+			next = n.NextDue
+		}
+	}
+	out.NextDue = stampOr(next)
 	return nil
 }
 

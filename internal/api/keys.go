@@ -125,12 +125,23 @@ func (c *call) listKeys(ctx context.Context) (*answer, error) {
 }
 
 // sharesKey reports whether the asker may know of a key and revoke it: their own, and as the owner everybody's. A key
-// that somebody else made shows the person's full keys to nobody.
+// that somebody else made shows the person's full keys to nobody, and one for some accounts shows those for no others.
 func (c *call) sharesKey(k store.Key) bool {
+	if k.ID == c.who.Key {
+		return true
+	}
+	if len(c.who.Accounts) > 0 && !reachesOnly(k.Accounts, c.who.Accounts) {
+		return false
+	}
 	if k.Person == c.who.Person {
 		return c.who.Full || !k.Full
 	}
 	return c.Directory.Owner != "" && c.who.Person == c.Directory.Owner && c.who.Has(team.Admin)
+}
+
+// reachesOnly reports whether a key for the accounts reaches nothing but those allowed; one without a list reaches all.
+func reachesOnly(accounts, allowed []string) bool {
+	return len(accounts) > 0 && !slices.ContainsFunc(accounts, func(h string) bool { return !slices.Contains(allowed, h) })
 }
 
 func (c *call) deleteKey(ctx context.Context) (*answer, error) {

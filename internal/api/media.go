@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"crier/internal/compose"
+	"crier/internal/media"
 	"crier/internal/post"
 	"crier/store"
 )
@@ -36,10 +38,27 @@ func (c *call) mine(uploader string) bool {
 
 // seesMedia reports whether a file is there for the asker: it came through them, or an account that they see uses it.
 func (c *call) seesMedia(s *sight, m *store.Media) bool {
-	return slices.ContainsFunc(m.Uploaders, c.mine) || slices.ContainsFunc(m.UsedBy, func(k string) bool {
-		key, ok := post.ParseAccountKey(k)
-		return ok && s.sees(key)
-	})
+	return c.uploaded(m) || slices.ContainsFunc(m.Uses, func(u store.MediaUse) bool { return s.sees(u.Account) })
+}
+
+func (c *call) uploaded(m *store.Media) bool {
+	return slices.ContainsFunc(m.Uploads, func(u store.Upload) bool { return c.mine(u.By) })
+}
+
+// knows gives what a file shows and since when it is there, for the asker: by their own upload, else by the first use
+// that they see. What others have said of the same file is theirs.
+func (c *call) knows(s *sight, m *store.Media) (alt string, since time.Time) {
+	for _, u := range m.Uploads {
+		if c.mine(u.By) {
+			return u.Alt, u.At
+		}
+	}
+	for _, u := range m.Uses {
+		if s.sees(u.Account) && (since.IsZero() || u.Since.Before(since)) {
+			alt, since = u.Alt, u.Since
+		}
+	}
+	return alt, since
 }
 
 // visibleMedia reads files by id; what is not there for the asker is left out.
@@ -57,6 +76,7 @@ func (c *call) visibleMedia(ctx context.Context, s *sight, ids []string) (map[st
 			return nil, fmt.Errorf("reading what is known of a file: %w", err)
 		}
 		if c.seesMedia(s, &m) {
+			m.Alt, _ = c.knows(s, &m)
 			out[id] = m.Media
 		}
 	}
@@ -69,26 +89,32 @@ func (c *call) keepFile(ctx context.Context, r io.Reader, alt string, w store.Wr
 	if err != nil {
 		return store.Media{}, fmt.Errorf("storing the file: %w", err)
 	}
-	m, err := c.Store.PutMedia(ctx, w, store.Media{
-		Media: post.Media{
-			ID: info.ID, Alt: alt, Type: info.Type, Bytes: info.Bytes, Width: info.Width, Height: info.Height, Duration: info.Duration,
-		},
-		CreatedAt: c.at, Uploaders: []string{c.uploader()},
-	})
+	m, err := c.Store.PutMedia(ctx, w, c.file(info, alt))
 	if err != nil {
 		return store.Media{}, fmt.Errorf("writing what is known of the file: %w", err)
 	}
 	return m, nil
 }
 
-func (c *call) mediaView(s *sight, m *store.Media) MediaView {
-	v := MediaView{
-		MediaItem: mediaItem(m.Media), CreatedAt: stamp(m.CreatedAt), UsedBy: []string{},
-		URL: Base + "/media/" + m.ID + "/content",
+// file is a stored file as the asker's upload.
+func (c *call) file(info media.Info, alt string) store.Media {
+	return store.Media{
+		Media: post.Media{
+			ID: info.ID, Type: info.Type, Bytes: info.Bytes, Width: info.Width, Height: info.Height, Duration: info.Duration,
+		},
+		CreatedAt: c.at, Uploads: []store.Upload{{By: c.uploader(), At: c.at, Alt: alt}},
 	}
-	for _, k := range m.UsedBy {
-		if key, ok := post.ParseAccountKey(k); ok && s.sees(key) {
-			v.UsedBy = append(v.UsedBy, key.Handle)
+}
+
+func (c *call) mediaView(s *sight, m *store.Media) MediaView {
+	alt, since := c.knows(s, m)
+	v := MediaView{
+		MediaItem: mediaItem(m.Media), CreatedAt: stamp(since), UsedBy: []string{}, URL: Base + "/media/" + m.ID + "/content",
+	}
+	v.Alt = alt
+	for _, u := range m.Uses {
+		if s.sees(u.Account) {
+			v.UsedBy = append(v.UsedBy, u.Account.Handle)
 		}
 	}
 	return v
@@ -193,7 +219,7 @@ func (c *call) multipart(ctx context.Context, created func(any) *answer) (m stor
 	if !have {
 		return m, invalid("file", "file_required", "wanted: a part called file")
 	}
-	m.Alt = alt
+	m.Uploads[0].Alt = alt
 	if c.once != nil {
 		// The file is named by what it holds, which is known only now.
 		c.once.Digest = digestOf([]byte(c.r.Method), []byte(c.r.URL.Path), []byte(m.ID), []byte(alt))
@@ -213,12 +239,7 @@ func (c *call) storePart(ctx context.Context, part *multipart.Part) (store.Media
 		}
 		return store.Media{}, fmt.Errorf("storing the file: %w", err)
 	}
-	return store.Media{
-		Media: post.Media{
-			ID: info.ID, Type: info.Type, Bytes: info.Bytes, Width: info.Width, Height: info.Height, Duration: info.Duration,
-		},
-		CreatedAt: c.at, Uploaders: []string{c.uploader()},
-	}, nil
+	return c.file(info, ""), nil
 }
 
 func unreadable(err error) error {
@@ -279,7 +300,7 @@ func (c *call) getMedia(ctx context.Context) (*answer, error) {
 
 // mediaContent gives the bytes, in a way that no browser takes for a page of ours.
 func (c *call) mediaContent(ctx context.Context) (*answer, error) {
-	_, m, err := c.seenMedia(ctx)
+	s, m, err := c.seenMedia(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -300,7 +321,8 @@ func (c *call) mediaContent(ctx context.Context) (*answer, error) {
 	h.Set("Cache-Control", "private, max-age=31536000, immutable")
 	h.Set("ETag", `"`+m.ID+`"`)
 	out := &refusals{ResponseWriter: c.w}
-	http.ServeContent(out, c.r, "", m.CreatedAt, f)
+	_, since := c.knows(s, &m)
+	http.ServeContent(out, c.r, "", since, f)
 	switch out.status {
 	case 0:
 		return nil, nil //nolint:nilnil // the answer is written
@@ -341,14 +363,13 @@ func (c *call) deleteMedia(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(m.Uploaders, c.mine) {
+	if !c.uploaded(&m) {
 		// Somebody else's upload goes only by those who may schedule on every account that uses it.
-		for _, k := range m.UsedBy {
-			key, ok := post.ParseAccountKey(k)
-			if !ok || !s.sees(key) {
+		for _, u := range m.Uses {
+			if !s.sees(u.Account) {
 				return nil, forbidden("somebody else uploaded this file")
 			}
-			if err := s.may(s.dir.Schedule, key); err != nil {
+			if err := s.may(s.dir.Schedule, u.Account); err != nil {
 				return nil, err
 			}
 		}
@@ -356,7 +377,7 @@ func (c *call) deleteMedia(ctx context.Context) (*answer, error) {
 	if err := c.precondition(m.ID[:16], false); err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(m.Uploaders, c.mine) {
+	if c.uploaded(&m) {
 		gone, err := c.Store.WithdrawMedia(ctx, c.effect(), m.ID, c.mine)
 		if err != nil {
 			return nil, fmt.Errorf("removing the file: %w", err)

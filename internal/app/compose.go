@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"crier/internal/compose"
 	"crier/internal/post"
@@ -25,6 +26,12 @@ func (a *App) composeEnv(ctx context.Context, person string, fixed *store.When) 
 		},
 		Media: func(id string) (post.Media, bool) {
 			m, err := a.store.MediaByID(ctx, id)
+			for _, u := range m.Uploads {
+				// An upload through a limited key is named person/key.
+				if by, _, _ := strings.Cut(u.By, "/"); by == person && (m.Alt == "" || u.By == person) {
+					m.Alt = u.Alt
+				}
+			}
 			return m.Media, err == nil
 		},
 	}

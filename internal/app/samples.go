@@ -89,7 +89,7 @@ func (a *App) sampleMedia(ctx context.Context) (map[string]string, error) {
 				Media: post.Media{
 					ID: info.ID, Type: info.Type, Bytes: info.Bytes, Width: info.Width, Height: info.Height, Duration: info.Duration,
 				},
-				CreatedAt: now, Uploaders: []string{person},
+				CreatedAt: now, Uploads: []store.Upload{{By: person, At: now}},
 			})
 			if err != nil {
 				return nil, fmt.Errorf("storing the sample %s: %w", name, err)

@@ -29,13 +29,14 @@ type checker struct {
 	want     [bucketCount]int // how many entries each index must have
 	meta     meta
 	lanes    map[post.AccountKey]*laneFacts
+	schema   uint64
 }
 
 // laneFacts is what the deliveries of an account say of its lane.
 type laneFacts struct {
 	head    *post.Delivery
 	sending []post.ID
-	waiting int
+	counts  tally
 }
 
 func (c *checker) say(format string, args ...any) {
@@ -46,7 +47,12 @@ func (c *checker) say(format string, args ...any) {
 
 func (t *tx) check() []string {
 	c := &checker{tx: t, lanes: map[post.AccountKey]*laneFacts{}}
-	err := t.scan(bDelivery, nil, func(k, v []byte) (bool, error) {
+	var err error
+	if c.schema, err = t.readSchema(); err != nil {
+		c.say("%v", err)
+		return c.problems
+	}
+	err = t.scan(bDelivery, nil, func(k, v []byte) (bool, error) {
 		if len(k) != 16 {
 			c.say("delivery/%x: the key is no id", k)
 			return true, nil
@@ -78,7 +84,8 @@ func (c *checker) entry(b bucketID, key []byte) {
 }
 
 func (c *checker) delivery(d *post.Delivery) {
-	c.meta.counts[kindIndex(d.Account.Kind)][stateIndex(d.State)]++
+	c.meta.counts[kindIndex(d.Account.Kind)].move("", d.State)
+	c.facts(d.Account).counts.move("", d.State)
 	c.entry(bCal, laneKey(d))
 	c.entry(bCal0, calendarKey(d))
 	if listed(d.State) {
@@ -112,13 +119,17 @@ func (c *checker) delivery(d *post.Delivery) {
 	}
 }
 
-func (c *checker) waiting(d *post.Delivery) {
-	l := c.lanes[d.Account]
+func (c *checker) facts(account post.AccountKey) *laneFacts {
+	l := c.lanes[account]
 	if l == nil {
 		l = &laneFacts{}
-		c.lanes[d.Account] = l
+		c.lanes[account] = l
 	}
-	l.waiting++
+	return l
+}
+
+func (c *checker) waiting(d *post.Delivery) {
+	l := c.facts(d.Account)
 	if l.head == nil || bytes.Compare(laneKey(d), laneKey(l.head)) < 0 {
 		l.head = d
 	}
@@ -177,9 +188,10 @@ func (c *checker) allLanes() {
 		c.say("%v", err)
 	}
 	for key, f := range c.lanes {
-		if len(f.sending) > 0 {
-			c.say("lane %s: %d in flight and no record", key, len(f.sending))
+		if c.schema == 1 && len(f.sending) == 0 {
+			continue
 		}
+		c.say("lane %s: deliveries %v and no record", key, f.counts)
 	}
 	if n := c.size(bReady); n != ready {
 		c.say("ready has %d entries, want %d", n, ready)
@@ -191,6 +203,9 @@ func (c *checker) lane(l *lane) {
 	f := c.lanes[l.key]
 	if f == nil {
 		f = &laneFacts{}
+	}
+	if c.schema > 1 && l.counts != f.counts {
+		c.say("lane %s: counted %v, the deliveries are %v", l.key, l.counts, f.counts)
 	}
 	switch {
 	case len(f.sending) > 1:

@@ -15,7 +15,7 @@ import (
 const (
 	deliveryVersion = 2
 	contentVersion  = 2
-	laneVersion     = 1
+	laneVersion     = 2
 	intentVersion   = 1
 	changeVersion   = 2
 	attemptVersion  = 1

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,6 +27,7 @@ type lane struct {
 	doubts  []doubt
 	excused post.Spans
 	rev     uint64 // grows when holds change
+	counts  tally  // the account's deliveries
 
 	// The entry in ready, when there is one.
 	ready   bool
@@ -92,6 +94,7 @@ func (l *lane) encode() []byte {
 		e.time(s.From)
 		e.time(s.To)
 	}
+	e.tally(&l.counts)
 	return e.b
 }
 
@@ -101,8 +104,9 @@ func decodeLane(key post.AccountKey, b []byte) (*lane, error) {
 		return l, nil
 	}
 	r := decoder{b: b}
-	if err := r.version(laneVersion); err != nil {
-		return nil, corrupt(bLaneState, accountKey(key), err)
+	v := r.byte()
+	if v != laneVersion && v != 1 {
+		return nil, corrupt(bLaneState, accountKey(key), fmt.Errorf("unknown version %d", v))
 	}
 	flags := r.byte()
 	l.known, l.assist, l.ready = flags&flagKnown != 0, flags&flagAssist != 0, flags&flagReady != 0
@@ -128,6 +132,9 @@ func decodeLane(key post.AccountKey, b []byte) (*lane, error) {
 	}
 	for range r.count() {
 		l.excused = append(l.excused, post.Span{From: r.time(), To: r.time()})
+	}
+	if v == laneVersion {
+		l.counts = r.tally()
 	}
 	if err := r.err(); err != nil {
 		return nil, corrupt(bLaneState, accountKey(key), err)

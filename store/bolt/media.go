@@ -14,12 +14,12 @@ import (
 
 func mediaTimeKey(m *store.Media) []byte { return append(addTime(nil, m.CreatedAt), m.ID...) }
 
-// PutMedia writes a stored file. A file that is there already keeps what is known of it and gains uploaders.
+// PutMedia writes a stored file. A file that is there already keeps what is known of it and gains uploads.
 func (s *Store) PutMedia(ctx context.Context, w store.Write, m store.Media) (out store.Media, err error) {
 	err = s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
 		out = m
-		out.UsedBy, out.CreatedAt = nil, post.Instant(m.CreatedAt)
-		if out.CreatedAt.IsZero() {
+		out.Alt, out.Uploads, out.Uses = "", nil, nil
+		if out.CreatedAt = post.Instant(m.CreatedAt); out.CreatedAt.IsZero() {
 			out.CreatedAt = now
 		}
 		var old store.Media
@@ -28,41 +28,66 @@ func (s *Store) PutMedia(ctx context.Context, w store.Write, m store.Media) (out
 		case err != nil:
 			return nil, err
 		default:
-			out.CreatedAt = old.CreatedAt
-			out.Uploaders = slices.Clone(old.Uploaders)
-			for _, u := range m.Uploaders {
-				if !slices.Contains(out.Uploaders, u) {
-					out.Uploaders = append(out.Uploaders, u)
-				}
+			out.CreatedAt, out.Uploads = old.CreatedAt, old.Uploads
+		}
+		for _, u := range m.Uploads {
+			u.At = post.Instant(u.At)
+			if i := slices.IndexFunc(out.Uploads, func(x store.Upload) bool { return x.By == u.By }); i >= 0 {
+				out.Uploads[i].Alt = u.Alt
+				continue
 			}
+			out.Uploads = append(out.Uploads, u)
 		}
 		if err := errors.Join(t.putJSON(bMedia, []byte(m.ID), out), t.put(bMediaTime, mediaTimeKey(&out), nil)); err != nil {
 			return nil, err
 		}
-		out.UsedBy = t.usedBy(m.ID)
-		return out, nil
+		var err error
+		out.Uses, err = t.mediaUsesOf(m.ID)
+		return out, err
 	})
 	return out, err
 }
 
-// usedBy lists the accounts whose posts use a file, by key.
-func (t *tx) usedBy(id string) []string {
-	var out []string
+// mediaUsesOf lists the accounts whose posts use a file, each with its first such post.
+func (t *tx) mediaUsesOf(id string) ([]store.MediaUse, error) {
+	var out []store.MediaUse
 	prefix := pairKey(id, "")
 	c := t.bucket(bMediaUse).Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); {
 		account, ok := cutAccount(k[len(prefix):])
 		if !ok {
-			k, _ = c.Next()
-			continue
+			return nil, corrupt(bMediaUse, k, errShort)
 		}
-		out = append(out, account.String())
+		p, err := t.post(idAt(k))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, store.MediaUse{Account: account, Since: p.CreatedAt, Alt: altIn(p, account, id)})
 		// On to the next account: 0x01 follows the zero that ends this one.
 		skip := addAccount(bytes.Clone(prefix), account)
 		skip[len(skip)-1] = 1
 		k, _ = c.Seek(skip)
 	}
-	return out
+	return out, nil
+}
+
+// altIn gives what a post says of a file on an account.
+func altIn(p *post.Post, account post.AccountKey, id string) string {
+	for i := range p.Targets {
+		if p.Targets[i].Account != account {
+			continue
+		}
+		all := slices.Clone(p.Targets[i].Content.Media)
+		for _, r := range p.Targets[i].Content.Thread {
+			all = append(all, r.Media...)
+		}
+		for _, m := range all {
+			if m.ID == id {
+				return m.Alt
+			}
+		}
+	}
+	return ""
 }
 
 func (t *tx) media(id string) (store.Media, error) {
@@ -70,8 +95,9 @@ func (t *tx) media(id string) (store.Media, error) {
 	if err := t.getJSON(bMedia, []byte(id), &m); err != nil {
 		return m, fmt.Errorf("media: %w", err)
 	}
-	m.UsedBy = t.usedBy(id)
-	return m, nil
+	var err error
+	m.Uses, err = t.mediaUsesOf(id)
+	return m, err
 }
 
 // MediaByID gives one stored file.
@@ -155,8 +181,8 @@ func (s *Store) WithdrawMedia(ctx context.Context, w store.Write, id string, min
 		if err := t.getJSON(bMedia, []byte(id), &m); err != nil {
 			return nil, fmt.Errorf("media: %w", err)
 		}
-		m.Uploaders = slices.DeleteFunc(m.Uploaders, mine)
-		if gone = len(m.Uploaders) == 0; !gone {
+		m.Uploads = slices.DeleteFunc(m.Uploads, func(u store.Upload) bool { return mine(u.By) })
+		if gone = len(m.Uploads) == 0; !gone {
 			return nil, t.putJSON(bMedia, []byte(id), m)
 		}
 		if err := t.checkUnused(id); err != nil {

@@ -18,11 +18,56 @@ const (
 	metaCounts = "counts" // sequence, then one number for each kind and state
 )
 
+// tally is a number of deliveries in each state, in the order of post.States.
+type tally [12]uint64
+
+// move counts one delivery from a state to another; an empty from is a new one.
+func (n *tally) move(from, to post.State) {
+	if i := stateIndex(from); i >= 0 {
+		n[i]--
+	}
+	if i := stateIndex(to); i >= 0 {
+		n[i]++
+	}
+}
+
+func (n *tally) view() map[post.State]int {
+	out := make(map[post.State]int, len(n))
+	for i, s := range post.States() {
+		out[s] = int(n[i]) //nolint:gosec // a number of deliveries
+	}
+	return out
+}
+
+// tally writes which states occur, and how often.
+func (e *encoder) tally(n *tally) {
+	var some uint64
+	for i := range n {
+		set(&some, 1<<i, n[i] != 0)
+	}
+	e.uint(some)
+	for i := range n {
+		if n[i] != 0 {
+			e.uint(n[i])
+		}
+	}
+}
+
+func (d *decoder) tally() (n tally) {
+	some := d.uint()
+	for i := range n {
+		if some&(1<<i) != 0 {
+			n[i] = d.uint()
+		}
+	}
+	return n
+}
+
 // meta is what changes with nearly every write: the sequence of changes and the counters. A batch reads it once and
 // writes it once.
 type meta struct {
 	seq    uint64
-	counts [2][12]uint64
+	counts [2]tally
 	dirty  bool
 }
 
@@ -79,8 +124,8 @@ func (t *tx) flushMeta() error {
 	return t.put(bMeta, []byte(metaCounts), t.meta.encode())
 }
 
-// count moves one delivery from a state to another; an empty from is a new one.
-func (t *tx) count(kind post.Kind, from, to post.State) error {
+// count moves one delivery from a state to another, in the whole and in its lane; an empty from is a new one.
+func (t *tx) count(account post.AccountKey, from, to post.State) error {
 	if from == to {
 		return nil
 	}
@@ -88,13 +133,13 @@ func (t *tx) count(kind post.Kind, from, to post.State) error {
 	if err != nil {
 		return err
 	}
-	k := kindIndex(kind)
-	if i := stateIndex(from); i >= 0 {
-		m.counts[k][i]--
+	l, err := t.lane(account)
+	if err != nil {
+		return err
 	}
-	if i := stateIndex(to); i >= 0 {
-		m.counts[k][i]++
-	}
+	l.counts.move(from, to)
+	l.dirty = true
+	m.counts[kindIndex(account.Kind)].move(from, to)
 	m.dirty = true
 	return nil
 }
@@ -120,14 +165,8 @@ func (t *tx) change(c *post.Change) error {
 func (m *meta) view() store.Counts {
 	c := store.Counts{ByState: map[post.Kind]map[post.State]int{}}
 	for _, kind := range post.Kinds() {
-		c.ByState[kind] = map[post.State]int{}
-		for i, s := range post.States() {
-			n := int(m.counts[kindIndex(kind)][i]) //nolint:gosec // a number of deliveries
-			c.ByState[kind][s] = n
-			if s == post.Sending {
-				c.InFlight += n
-			}
-		}
+		c.ByState[kind] = m.counts[kindIndex(kind)].view()
+		c.InFlight += c.ByState[kind][post.Sending]
 	}
 	return c
 }

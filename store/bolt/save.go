@@ -137,7 +137,7 @@ func (t *tx) save(before, after *post.Delivery, c cause) error {
 	if before != nil {
 		from = before.State
 	}
-	if err := t.count(after.Account.Kind, from, after.State); err != nil {
+	if err := t.count(after.Account, from, after.State); err != nil {
 		return err
 	}
 	if c.verb == "" && from == after.State {

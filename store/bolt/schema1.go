@@ -2,8 +2,11 @@ package bolt
 
 import (
 	"encoding/json"
+	"math"
+	"time"
 
 	"crier/internal/post"
+	"crier/store"
 )
 
 // The records of schema 1. Files that hold them are read for ever; what is written anew takes the present form.
@@ -94,4 +97,73 @@ func post1(b []byte) (*post.Post, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// toSchema2 counts the deliveries of each lane, which schema 1 did for each kind alone, and gives each upload of a file
+// its own alt text. Whose the one of schema 1 was is known only of a file that one person uploaded.
+func (t *tx) toSchema2() error {
+	err := t.scan(bDelivery, nil, func(k, v []byte) (bool, error) {
+		if len(k) != len(post.ID{}) {
+			return false, corrupt(bDelivery, k, errShort)
+		}
+		d, err := decodeDelivery(post.ID(k), v)
+		if err != nil {
+			return false, err
+		}
+		l, err := t.lane(d.Account)
+		if err != nil {
+			return false, err
+		}
+		l.counts.move("", d.State)
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, k := range t.keys(bLaneState, nil, math.MaxInt) {
+		key, ok := cutAccount(k)
+		if !ok {
+			return corrupt(bLaneState, k, errShort)
+		}
+		l, err := t.lane(key)
+		if err != nil {
+			return err
+		}
+		if err := t.put(bLaneState, k, l.encode()); err != nil {
+			return err
+		}
+		delete(t.lanes, key)
+	}
+	for _, l := range t.lanes { // lanes that had no record yet
+		if err := t.put(bLaneState, accountKey(l.key), l.encode()); err != nil {
+			return err
+		}
+	}
+	clear(t.lanes)
+	for _, k := range t.keys(bMedia, nil, math.MaxInt) {
+		var old media1
+		if err := t.getJSON(bMedia, k, &old); err != nil {
+			return err
+		}
+		m := store.Media{Media: old.Media, CreatedAt: old.CreatedAt}
+		for _, u := range old.Uploaders {
+			m.Uploads = append(m.Uploads, store.Upload{By: u, At: old.CreatedAt})
+		}
+		if len(m.Uploads) == 1 {
+			m.Uploads[0].Alt = m.Alt
+		}
+		m.Alt = ""
+		if err := t.putJSON(bMedia, k, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// media1 is a file as schema 1 knew it.
+type media1 struct {
+	post.Media
+
+	CreatedAt time.Time `json:"created_at"`
+	Uploaders []string  `json:"uploaders"`
 }

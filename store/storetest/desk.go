@@ -297,20 +297,22 @@ func runSeries(t *testing.T, b Backend) {
 func runMedia(t *testing.T, b Backend) {
 	f := open(t, b)
 	id := strings.Repeat("ab", 32)
-	m := store.Media{Media: post.Media{ID: id, Type: "image/png"}, Uploaders: []string{"ann"}}
+	m := store.Media{Media: post.Media{ID: id, Type: "image/png"}, Uploads: []store.Upload{{By: "ann", At: f.now, Alt: "hers"}}}
 	_, err := f.s.PutMedia(t.Context(), f.by("ann"), m)
 	f.ok(err)
-	m.Uploaders = []string{"bob"}
+	m.Uploads = []store.Upload{{By: "bob", At: f.now.Add(time.Hour), Alt: "his"}}
 	_, err = f.s.PutMedia(t.Context(), f.by("bob"), m)
 	f.ok(err)
 	n := f.draft(f.now, acme)
-	n.Post.Targets[0].Content.Media = []post.Media{{ID: id, Type: "image/png"}}
+	n.Post.Targets[0].Content.Media = []post.Media{{ID: id, Type: "image/png", Alt: "the post's"}}
 	f.create(n)
 	f.reopen()
 	got, err := f.s.MediaByID(t.Context(), id)
 	f.ok(err)
-	if !slices.Equal(got.Uploaders, []string{"ann", "bob"}) || !slices.Equal(got.UsedBy, []string{acme.String()}) {
-		t.Errorf("media: %+v", got)
+	wantUploads := []store.Upload{{By: "ann", At: f.now, Alt: "hers"}, {By: "bob", At: f.now.Add(time.Hour), Alt: "his"}}
+	wantUses := []store.MediaUse{{Account: acme, Since: n.Post.CreatedAt, Alt: "the post's"}}
+	if diff := cmp.Diff(wantUploads, got.Uploads) + cmp.Diff(wantUses, got.Uses); diff != "" || got.Alt != "" {
+		t.Errorf("media, alt %q (-want +got):\n%s", got.Alt, diff)
 	}
 	if err := f.s.DeleteMedia(t.Context(), f.by("ann"), id); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("while it is needed: %v, want ErrInUse", err)
@@ -340,11 +342,11 @@ func runMedia(t *testing.T, b Backend) {
 	for _, who := range []string{"ann", "bob"} {
 		gone, err := f.s.WithdrawMedia(t.Context(), f.by(who), id, func(u string) bool { return u == who })
 		f.ok(err)
-		if got, err := f.s.MediaByID(t.Context(), id); gone != (who == "bob") || gone == (err == nil) || (!gone && !slices.Equal(got.Uploaders, []string{"bob"})) {
+		if got, err := f.s.MediaByID(t.Context(), id); gone != (who == "bob") || gone == (err == nil) || (!gone && (len(got.Uploads) != 1 || got.Uploads[0].By != "bob")) {
 			t.Errorf("after %s has withdrawn it: gone %v, %+v, %v", who, gone, got, err)
 		}
 	}
-	_, err = f.s.PutMedia(t.Context(), f.by("ann"), store.Media{Media: post.Media{ID: id, Type: "image/png"}, Uploaders: []string{"ann"}})
+	_, err = f.s.PutMedia(t.Context(), f.by("ann"), store.Media{Media: post.Media{ID: id, Type: "image/png"}, Uploads: []store.Upload{{By: "ann"}}})
 	f.ok(err)
 	f.ok(f.s.DeleteMedia(t.Context(), f.by("ann"), id))
 	if _, err := f.s.MediaByID(t.Context(), id); !errors.Is(err, store.ErrNotFound) {

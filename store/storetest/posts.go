@@ -136,6 +136,11 @@ func runPosts(t *testing.T, b Backend) {
 		if got := counts.ByState[post.Brand][post.Scheduled]; got != 2200 || !counts.NextDue.Equal(f.now.Add(time.Hour)) {
 			t.Errorf("counted %d, next due %v", got, counts.NextDue)
 		}
+		each, err := f.s.AccountCounts(t.Context())
+		f.ok(err)
+		if got := each[acme]; got.ByState[post.Scheduled] != 2200 || !got.NextDue.Equal(f.now.Add(time.Hour)) || each[page].ByState[post.Scheduled] != 0 {
+			t.Errorf("counted %v for the account, and %v for another", got, each[page])
+		}
 		f.sound()
 	})
 	t.Run("the history is numbered without a gap", func(t *testing.T) {

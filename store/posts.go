@@ -74,6 +74,7 @@ type DeliveryView struct {
 	Holds    []post.Hold // of its lane, ended ones left out by the reader
 	// Next is when it will really be tried, after spacing, holds and retries; zero when nobody knows. For a
 	// delivery behind others in its lane, it is an estimate that counts the spacing of those before it, up to 100.
+	// Of an unconfirmed one it is when Crier looks next; zero when a person has to.
 	Next time.Time
 	// Content and Attempts are filled by DeliveryByID alone.
 	Content  post.Content

@@ -101,7 +101,7 @@ const maxEstimate = 100
 // estimate is DeliveryView.Next.
 func (t *tx) estimate(l *lane, d *post.Delivery) (time.Time, error) {
 	if d.State != post.Scheduled || !l.known {
-		return time.Time{}, nil
+		return nextLook(d), nil
 	}
 	floor := int64(noTime)
 	for _, h := range l.holds {

@@ -263,6 +263,9 @@ func runDoubt(t *testing.T, b Backend) {
 		w := f.claim(first)
 		f.settle(unknown(w, f.now, f.now.Add(10*time.Second)))
 		f.now = f.now.Add(10 * time.Second)
+		if v, err := f.s.DeliveryByID(t.Context(), first); err != nil || !v.Next.Equal(f.now) {
+			t.Errorf("in doubt: next at %v, %v; want the look at %v", v.Next, err, f.now)
+		}
 		looks, err := f.s.Doubtful(t.Context(), f.now, 10)
 		if err != nil || len(looks) != 1 {
 			t.Fatalf("doubtful: %v, %v", looks, err)

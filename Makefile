@@ -14,14 +14,15 @@ GOTESTFLAGS ?=
 ROUNDS      ?= 20
 FUZZTIME    ?= 10s
 BENCHTIME   ?= 1s
+PEERS       ?=
 
 # Files that tests write and that are committed: the OpenAPI document.
 GENERATED := internal/api/openapi.yaml
 
-.PHONY: help build run demo test race short fuzz e2e crash lint fmt fmt-check generate verify cover bench vuln check clean
+.PHONY: help build run demo test race short fuzz e2e crash lint fmt fmt-check generate verify cover bench bench-peers vuln check clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 build: ## make bin/crier, one static file
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/crier ./cmd/crier
@@ -84,6 +85,9 @@ cover: ## coverage over all packages, as coverage.html
 bench: ## how fast and how light: store, scheduler and the whole daemon
 	$(GO) test -p 1 ./store/bolt ./scheduler ./internal/app -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m
 	CRIER_BENCH_QUEUED=1000000 $(GO) test ./scheduler -run '^$$' -bench 'Burst$$' -benchtime 1x -timeout 60m
+
+bench-peers: ## the same burst beside River and asynq; needs PostgreSQL and Redis (bench/run.sh --install)
+	bench/run.sh $(PEERS)
 
 vuln: ## known vulnerabilities in what is linked; needs the network
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...

@@ -64,7 +64,7 @@ func (c *Clockwork) Stop(ctx context.Context) error {
 }
 
 // Chores is the scheduler's own upkeep: the heartbeat, leases that ended, accounts whose tokens were refused, and the
-// planner of recurring posts.
+// planner of recurring posts with what follows changed zone data.
 func (s *Scheduler) Chores(p *Planner) []Chore {
 	clock := s.NewClock()
 	chores := []Chore{
@@ -88,7 +88,10 @@ func (s *Scheduler) Chores(p *Planner) []Chore {
 		}},
 	}
 	if p != nil {
-		chores = append(chores, Chore{Name: "planner", Spec: "@every 1m", Run: p.Plan})
+		chores = append(chores,
+			Chore{Name: "planner", Spec: "@every 1m", Run: p.Plan},
+			Chore{Name: "zones", Spec: "@every " + rezoneEvery.String(), Run: p.Rezone},
+		)
 	}
 	return chores
 }

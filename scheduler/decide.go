@@ -58,7 +58,7 @@ type Decision struct {
 // Decide says what follows from an attempt. It is a pure function; DESIGN section 4 has its table.
 func Decide(a Attempted) Decision {
 	d := Decision{Settled: post.Settled{
-		Part: a.Part, Fence: a.Delivery.Fence, Counted: true, Began: a.Started,
+		Part: a.Part, Fence: a.Delivery.Fence, From: a.Delivery.State, Counted: true, Began: a.Started,
 	}}
 	part := &a.Delivery.Parts[a.Part]
 	if a.Err == nil {
@@ -148,12 +148,14 @@ const lookSpacing = 10 * time.Second
 
 // DecideLook says what follows from a look at a part of unknown fate. It is a pure function.
 func DecideLook(l Looked) Decision {
-	d := Decision{Settled: post.Settled{Part: l.Part, Fence: l.Delivery.Fence, To: post.Unconfirmed}}
 	part := &l.Delivery.Parts[l.Part]
 	doubt := l.Delivery.Doubt
 	if doubt == nil {
 		doubt = &post.Doubt{Since: l.Now}
 	}
+	d := Decision{Settled: post.Settled{
+		Part: l.Part, Fence: l.Delivery.Fence, From: l.Delivery.State, Answers: doubt.Next, To: post.Unconfirmed,
+	}}
 	if l.Err != nil {
 		wait := min(retryFirst<<min(doubt.Reads, 10), time.Hour)
 		d.Settled.Unread = true

@@ -182,19 +182,6 @@ func TestSeveralMatchesAreLeftToAPerson(t *testing.T) {
 	})
 }
 
-func TestTwoEqualTextsNeverShareAReceipt(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.p.script["acme"] = []behaviour{accept, cutBefore}
-		w.start()
-		first := w.send("acme", "same", time.Second)
-		second := w.send("acme", "same", 2*time.Second)
-		w.pass(10 * time.Minute)
-		w.is(first, post.Published)
-		w.is(second, post.Published)
-		w.said("acme-id", "same", "same")
-	})
-}
-
 func TestALookThatHangsNeitherSpinsNorDelaysOthers(t *testing.T) {
 	one, two := account("one", post.Brand), account("two", post.Brand)
 	inWorld(t, func(w *world) {

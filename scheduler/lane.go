@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,18 +84,27 @@ func healAfter(failures int) time.Duration {
 // verifyTimeout bounds one question for the identity.
 const verifyTimeout = 20 * time.Second
 
-// verifiers bounds the verifications at the start.
+// verifiers bounds the verifications at a time.
 const verifiers = 16
 
 // verifyAll asks for every account's identity, so that the first post does not have to wait for it.
 func (s *Scheduler) verifyAll(ctx context.Context) {
+	lanes := make([]*lane, 0, len(s.outlets))
+	for _, l := range s.outlets {
+		if l.adapter != nil {
+			lanes = append(lanes, l)
+		}
+	}
+	s.verifyEach(ctx, lanes, slog.LevelWarn)
+}
+
+// verifyEach asks for the identities of some accounts, several at a time, so that one which does not answer keeps no
+// other waiting. It returns when all have been asked.
+func (s *Scheduler) verifyEach(ctx context.Context, lanes []*lane, failed slog.Level) {
 	sem := make(chan struct{}, verifiers)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for _, l := range s.outlets {
-		if l.adapter == nil {
-			continue
-		}
+	for _, l := range lanes {
 		select {
 		case sem <- struct{}{}:
 		case <-ctx.Done():
@@ -102,7 +113,7 @@ func (s *Scheduler) verifyAll(ctx context.Context) {
 		wg.Go(func() {
 			defer func() { <-sem }()
 			if err := s.verified(ctx, l); err != nil && ctx.Err() == nil {
-				s.cfg.Log.WarnContext(ctx, "the account is not verified", "account", l.account.Handle, "error", err)
+				s.cfg.Log.Log(ctx, failed, "the account is not verified", "account", l.account.Handle, "error", err)
 			}
 		})
 	}
@@ -123,19 +134,20 @@ func (s *Scheduler) Verify(ctx context.Context, key post.AccountKey) error {
 	return nil
 }
 
-// Heal verifies again the accounts whose tokens were refused, once their wait is over.
+// Heal verifies again the accounts whose tokens were refused, once their wait is over, the longest over first.
 func (s *Scheduler) Heal(ctx context.Context) {
 	now := s.cfg.Now()
+	var due []*lane
+	since := make(map[*lane]time.Time)
 	for _, l := range s.outlets {
 		l.mu.Lock()
-		due := !l.trusted && l.adapter != nil && !now.Before(l.retryAt)
-		l.mu.Unlock()
-		if due && ctx.Err() == nil {
-			if err := s.verified(ctx, l); err != nil {
-				s.cfg.Log.DebugContext(ctx, "the account is not verified", "account", l.account.Handle, "error", err)
-			}
+		if !l.trusted && l.adapter != nil && !now.Before(l.retryAt) {
+			due, since[l] = append(due, l), l.retryAt
 		}
+		l.mu.Unlock()
 	}
+	slices.SortFunc(due, func(a, b *lane) int { return since[a].Compare(since[b]) })
+	s.verifyEach(ctx, due, slog.LevelDebug)
 }
 
 // verified returns nil once the platform has said that the account's token belongs to exactly the identity that the

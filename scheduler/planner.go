@@ -25,6 +25,7 @@ const planAtOnce = 200
 type PlannerStore interface {
 	store.Recurring
 	ListDeliveries(ctx context.Context, f store.Filter) (store.DeliveryPage, error)
+	PostByID(ctx context.Context, id post.ID) (store.PostView, error)
 	ChangeDelivery(ctx context.Context, w store.Write, id post.ID, version uint64, verb string, change func(*post.Delivery) error) (store.DeliveryView, error)
 }
 
@@ -157,55 +158,72 @@ func latestOf(rule *recurrence.Schedule, from, now, until time.Time) (all []recu
 
 // CatchUp leaves, of every series, only the latest of the occurrences that are overdue, as after a time in which
 // Crier was down or asleep: the others are missed. It makes first what was not made in that time, so that all of it
-// counts as one backlog; a series that cannot be made is logged and left to Plan. It is called before the first turn
-// and after a jump of the clock.
+// counts as one backlog; a series that cannot be made is logged and left to Plan. It is called after a jump of the
+// clock, and by Begin.
 func (p *Planner) CatchUp(ctx context.Context) error {
 	all, err := p.Store.ListSeries(ctx)
 	if err != nil {
 		return fmt.Errorf("listing the series: %w", err)
 	}
-	var errs []error
+	if len(all) == 0 {
+		return nil
+	}
 	for _, s := range all {
 		if _, err := p.one(ctx, s); err != nil && !errors.Is(err, store.ErrStale) && ctx.Err() == nil {
 			p.Log.ErrorContext(ctx, "the runs of a series cannot be made", "series", s.ID, "error", err)
 		}
-		if err := p.superseded(ctx, s); err != nil {
-			errs = append(errs, fmt.Errorf("series %s: %w", s.ID, err))
-		}
 	}
-	return errors.Join(errs...)
+	return p.superseded(ctx)
 }
 
-func (p *Planner) superseded(ctx context.Context, s store.Series) error {
+// place is where the runs of a series compete: one of several that are overdue goes out.
+type place struct {
+	series      post.ID
+	account     post.AccountKey
+	destination string
+}
+
+// superseded leaves out all but the latest overdue run of each place. It goes through what is overdue once, whatever
+// the number of series.
+func (p *Planner) superseded(ctx context.Context) error {
 	now := post.Instant(p.Now())
-	filter := store.Filter{Series: s.ID, States: []post.State{post.Scheduled}, To: now, Now: now, Limit: 500}
-	latest := make(map[string]post.Delivery) // by target, the occurrence being what differs
+	latest := make(map[place]post.Delivery)
+	return p.eachScheduled(ctx, now, func(d post.Delivery) error {
+		if d.Series.IsZero() || d.Begun() || d.Attempts > 0 {
+			return nil
+		}
+		at := place{series: d.Series, account: d.Account, destination: d.Destination}
+		old, have := latest[at]
+		if !have {
+			latest[at] = d
+			return nil
+		}
+		if old.Due.After(d.Due) {
+			old, d = d, old
+		}
+		latest[at] = d
+		w := store.Write{Now: now, Actor: "crier"}
+		_, err := p.Store.ChangeDelivery(ctx, w, old.ID, old.Version, "delivery.missed", func(x *post.Delivery) error {
+			return x.Miss("superseded", "a later run of the series is due as well: a series catches up with its latest only")
+		})
+		if err != nil && !errors.Is(err, store.ErrStale) && !errors.Is(err, post.ErrTransition) {
+			return fmt.Errorf("leaving out an overdue run of series %s: %w", old.Series, err)
+		}
+		return nil
+	})
+}
+
+// eachScheduled calls f for each scheduled delivery that is due before the instant, in order of due.
+func (p *Planner) eachScheduled(ctx context.Context, before time.Time, f func(post.Delivery) error) error {
+	filter := store.Filter{States: []post.State{post.Scheduled}, To: before, Now: before, Limit: 500}
 	for {
 		page, err := p.Store.ListDeliveries(ctx, filter)
 		if err != nil {
-			return fmt.Errorf("listing what is overdue: %w", err)
+			return fmt.Errorf("listing what is scheduled: %w", err)
 		}
-		for _, v := range page.Items {
-			d := v.Delivery
-			if d.Begun() || d.Attempts > 0 {
-				continue
-			}
-			place := d.Account.String() + "\x00" + d.Destination
-			old, have := latest[place]
-			if !have {
-				latest[place] = d
-				continue
-			}
-			if old.Due.After(d.Due) {
-				old, d = d, old
-			}
-			latest[place] = d
-			w := store.Write{Now: now, Actor: "crier"}
-			_, err := p.Store.ChangeDelivery(ctx, w, old.ID, old.Version, "delivery.missed", func(x *post.Delivery) error {
-				return x.Miss("superseded", "a later run of the series is due as well: a series catches up with its latest only")
-			})
-			if err != nil && !errors.Is(err, store.ErrStale) && !errors.Is(err, post.ErrTransition) {
-				return fmt.Errorf("leaving out an overdue run: %w", err)
+		for i := range page.Items {
+			if err := f(page.Items[i].Delivery); err != nil {
+				return err
 			}
 		}
 		if page.Next == "" {

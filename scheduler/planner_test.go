@@ -26,6 +26,7 @@ func (w *world) planner() *scheduler.Planner {
 			}
 			n := w.compose(s.Accounts[0].Handle, post.Content{Text: text}, at.At)
 			n.Post.Series, n.Deliveries[0].Series, n.Deliveries[0].Occurrence = s.ID, s.ID, at.Key
+			n.Deliveries[0].LocalDue, n.Deliveries[0].TimeZone = at.Local.String(), at.Zone
 			return n, nil
 		},
 	}

@@ -19,26 +19,31 @@ import (
 type seen struct {
 	By, Text, ID string
 	At           time.Duration // since the world began
+	Upload       string        // the content's digest of the prepared work that went out with it
 }
 
 // behaviour is what the platform does with one commit.
 type behaviour int
 
 const (
-	accept    behaviour = iota
-	dialFails           // no connection: nothing is written
-	cutAfter            // accepted, and the answer is lost
-	cutBefore           // written, not accepted, and no answer
-	busy                // 503 to a commit: written, unknown
-	limited             // 429 with Retry-After of ten minutes
-	denied              // 401
-	forbidden           // 403
-	refusal             // 422
-	blackHole           // written, accepted, and no answer for ever
-	explode             // the adapter panics before it sends
-	burst               // the adapter panics after the platform accepted
-	nameless            // 201 without an id
-	slow                // accepted after two seconds
+	accept      behaviour = iota
+	dialFails             // no connection: nothing is written
+	cutAfter              // accepted, and the answer is lost
+	cutBefore             // written, not accepted, and no answer
+	busy                  // 503 to a commit: written, unknown
+	limited               // 429 with Retry-After of ten minutes
+	denied                // 401
+	forbidden             // 403
+	refusal               // 422
+	blackHole             // written, accepted, and no answer for ever
+	explode               // the adapter panics before it sends
+	burst                 // the adapter panics after the platform accepted
+	nameless              // 201 without an id
+	slow                  // accepted after two seconds
+	late                  // cut, and carried out only after the platform's delay
+	slowLimited           // 429 after two seconds
+	duplicate             // 409: it has the same text already
+	expelled              // 410: banned from the place, not from the platform
 )
 
 // platform is a network in memory. It is the truth about what is out.
@@ -53,13 +58,21 @@ type platform struct {
 	owner map[string]string // account handle → identity that its token belongs to
 	// verify fails verifications of an account with this error.
 	verify map[string]error
-	// hidden keeps posts out of sight of looks.
+	// hidden keeps posts out of sight of looks, listing for that long.
 	hidden  bool
+	listing time.Duration
+	// delay is how much later the platform carries out what it was asked late.
+	delay   time.Duration
 	panics  map[string]bool // verifications that panic
 	refresh func(handle string) error
 	expiry  time.Duration
 	prepare map[string][]error
+	// uploads counts the preparations, made says which content each was made from, stuck are accounts whose
+	// preparations hang, mute those whose verifications do.
 	uploads int
+	made    map[string]string
+	stuck   map[string]bool
+	mute    map[string]bool
 }
 
 type finding struct {
@@ -117,6 +130,20 @@ func (p *platform) set(change func()) {
 	change()
 }
 
+// byHand is a post that a person makes on the platform itself.
+func (p *platform) byHand(handle, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.add(handle, text, "")
+}
+
+// add puts a post on the platform. The caller holds the lock.
+func (p *platform) add(handle, text, upload string) string {
+	id := fmt.Sprintf("r%d", len(p.posts)+1)
+	p.posts = append(p.posts, seen{By: p.owner[handle], Text: text, ID: id, At: time.Since(p.began), Upload: p.made[upload]})
+	return id
+}
+
 // wire carries one account's commits to the platform, as a connection pool would.
 type wire struct {
 	p      *platform
@@ -155,9 +182,7 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	publish := func() string {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		id := fmt.Sprintf("r%d", len(p.posts)+1)
-		p.posts = append(p.posts, seen{By: p.owner[w.handle], Text: string(body), ID: id, At: time.Since(p.began)})
-		return id
+		return p.add(w.handle, string(body), r.Header.Get("X-Upload"))
 	}
 	wait := func(d time.Duration) error {
 		timer := time.NewTimer(d)
@@ -196,6 +221,16 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	case blackHole:
 		publish()
 		return nil, wait(24 * time.Hour)
+	case late:
+		time.AfterFunc(p.delay, func() { publish() })
+		return nil, errCut
+	case slowLimited:
+		if err := wait(2 * time.Second); err != nil {
+			return nil, err
+		}
+		return answer(http.StatusTooManyRequests, "", "Retry-After", "600")
+	case duplicate:
+		return answer(http.StatusConflict, "")
 	case nameless:
 		publish()
 		return answer(http.StatusCreated, "")
@@ -232,8 +267,11 @@ func (v *voice) say(r adapters.Request) string {
 }
 
 func (v *voice) Publish(ctx context.Context, r adapters.Request) (post.Receipt, error) {
+	upload := ""
 	if v.Prepares(r) {
-		if _, ok := r.Handle("upload"); !ok {
+		h, ok := r.Handle("upload")
+		upload = h.Values["id"]
+		if !ok {
 			return post.Receipt{}, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Prepare, Message: "nothing is uploaded"}
 		}
 	}
@@ -242,6 +280,7 @@ func (v *voice) Publish(ctx context.Context, r adapters.Request) (post.Receipt, 
 	if err != nil {
 		return post.Receipt{}, err
 	}
+	req.Header.Set("X-Upload", upload)
 	resp, err := v.client.Do(req)
 	if err == nil {
 		defer resp.Body.Close()
@@ -253,6 +292,9 @@ func (v *voice) Publish(ctx context.Context, r adapters.Request) (post.Receipt, 
 	if call.Status != http.StatusCreated {
 		e := adapters.ByStatus(call, len(call.Body) > 0)
 		e.Until = adapters.RetryAfter(call.Header, v.now())
+		if call.Status == http.StatusConflict {
+			e.Fate, e.Reason = adapters.Absent, adapters.Duplicate
+		}
 		return post.Receipt{}, e
 	}
 	return post.Receipt{RemoteID: string(call.Body), URL: "http://platform/" + string(call.Body), At: v.now()}, nil
@@ -273,7 +315,7 @@ func (v *voice) Find(_ context.Context, r adapters.Request, since time.Time) (ad
 		return adapters.Look{}, nil
 	}
 	for _, s := range p.posts {
-		if s.By != p.owner[v.handle] || s.Text != v.say(r) || p.began.Add(s.At).Before(since.Add(-time.Second)) {
+		if time.Since(p.began.Add(s.At)) < p.listing || s.By != p.owner[v.handle] || s.Text != v.say(r) || p.began.Add(s.At).Before(since.Add(-2*time.Minute)) {
 			continue
 		}
 		if r.Taken != nil && r.Taken(s.ID) {
@@ -284,10 +326,16 @@ func (v *voice) Find(_ context.Context, r adapters.Request, since time.Time) (ad
 	return adapters.Look{}, nil
 }
 
-func (v *voice) Verify(context.Context) (adapters.Identity, error) {
+func (v *voice) Verify(ctx context.Context) (adapters.Identity, error) {
 	p := v.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.mute[v.handle] {
+		p.mu.Unlock()
+		<-ctx.Done()
+		p.mu.Lock()
+		return adapters.Identity{}, ctx.Err()
+	}
 	p.asked = append(p.asked, v.handle+" verify")
 	if p.panics[v.handle] {
 		panic("the adapter cannot read the answer")
@@ -320,6 +368,11 @@ func (v *voice) Prepare(ctx context.Context, r adapters.Request, save func(conte
 	p := v.p
 	p.mu.Lock()
 	p.asked = append(p.asked, v.handle+" prepare")
+	if p.stuck[v.handle] {
+		p.mu.Unlock()
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	var err error
 	if all := p.prepare[v.handle]; len(all) > 0 {
 		err, p.prepare[v.handle] = all[0], all[1:]
@@ -328,6 +381,7 @@ func (v *voice) Prepare(ctx context.Context, r adapters.Request, save func(conte
 		p.uploads++
 	}
 	h := post.Handle{Name: "upload", Values: map[string]string{"id": fmt.Sprint(p.uploads)}, Done: true}
+	p.made[h.Values["id"]] = r.Content.Digest()
 	if p.expiry > 0 {
 		h.Expires = v.now().Add(p.expiry)
 	}

@@ -14,8 +14,13 @@ import (
 
 // The bounds of preparing.
 const (
-	// maxPreparing bounds preparations at a time, in a pool of their own: uploads never take a commit's room.
+	// maxPreparing bounds the preparations of one kind at a time, in a pool of their own: uploads never take a
+	// commit's room, and those of brands never a person's.
 	maxPreparing = 8
+	// maxPreparingEach bounds those of one account, so that one whose uploads hang leaves room for others.
+	maxPreparingEach = 2
+	// maxSoon bounds what is looked through for something that has a place.
+	maxSoon = 512
 	// prepareTimeout bounds one preparation; it resumes where it stopped.
 	prepareTimeout = 30 * time.Minute
 )
@@ -23,12 +28,17 @@ const (
 // preparing is what is being prepared now.
 type preparing struct {
 	mu      sync.Mutex
-	now     map[post.ID]context.CancelFunc
+	now     map[post.ID]preparation
 	workers sync.WaitGroup
 	stopped bool
 }
 
-func newPreparing() *preparing { return &preparing{now: make(map[post.ID]context.CancelFunc)} }
+type preparation struct {
+	account post.AccountKey
+	cancel  context.CancelFunc
+}
+
+func newPreparing() *preparing { return &preparing{now: make(map[post.ID]preparation)} }
 
 func (p *preparing) count() int {
 	p.mu.Lock()
@@ -36,23 +46,44 @@ func (p *preparing) count() int {
 	return len(p.now)
 }
 
-// begin takes a place for a delivery, if there is one and nobody prepares it already.
-func (p *preparing) begin(id post.ID, cancel context.CancelFunc) bool {
+// full reports whether no kind has a place left.
+func (p *preparing) full() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopped || p.now[id] != nil || len(p.now) >= maxPreparing {
+	return len(p.now) >= maxPreparing*len(post.Kinds())
+}
+
+// room reports whether a delivery of the account may be prepared now: there is a place, and nobody prepares it
+// already.
+func (p *preparing) room(id post.ID, account post.AccountKey) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, busy := p.now[id]; busy || p.stopped {
 		return false
 	}
-	p.now[id] = cancel
-	return true
+	kind, each := 0, 0
+	for _, x := range p.now {
+		if x.account.Kind == account.Kind {
+			kind++
+		}
+		if x.account == account {
+			each++
+		}
+	}
+	return kind < maxPreparing && each < maxPreparingEach
+}
+
+// begin takes a place that room has shown to be free. Only the goroutine of Run takes places.
+func (p *preparing) begin(id post.ID, account post.AccountKey, cancel context.CancelFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now[id] = preparation{account: account, cancel: cancel}
 }
 
 func (p *preparing) end(id post.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if cancel := p.now[id]; cancel != nil {
-		cancel()
-	}
+	p.now[id].cancel()
 	delete(p.now, id)
 }
 
@@ -60,8 +91,8 @@ func (p *preparing) end(id post.ID) {
 func (p *preparing) stop() {
 	p.mu.Lock()
 	p.stopped = true
-	for _, cancel := range p.now {
-		cancel()
+	for _, x := range p.now {
+		x.cancel()
 	}
 	p.mu.Unlock()
 	p.workers.Wait()
@@ -69,26 +100,22 @@ func (p *preparing) stop() {
 
 // prepareSoon starts preparing what is due within the time ahead.
 func (s *Scheduler) prepareSoon(ctx context.Context) {
-	busy := s.prepare.count()
-	if busy >= maxPreparing || ctx.Err() != nil {
+	if s.prepare.full() || ctx.Err() != nil {
 		return
 	}
 	now := post.Instant(s.cfg.Now())
-	soon, err := s.cfg.Store.Soon(ctx, now, now.Add(s.cfg.PrepareAhead), maxPreparing+busy)
+	soon, err := s.cfg.Store.Soon(ctx, now, now.Add(s.cfg.PrepareAhead), maxSoon)
 	if err != nil {
 		s.cfg.Log.ErrorContext(ctx, "what has to be prepared cannot be listed", "error", err)
 		return
 	}
 	for _, w := range soon {
 		lane := s.outlets[w.Delivery.Account]
-		if lane == nil || lane.adapter == nil {
+		if lane == nil || lane.adapter == nil || !s.prepare.room(w.Delivery.ID, w.Delivery.Account) {
 			continue
 		}
 		work, cancel := context.WithTimeout(ctx, prepareTimeout)
-		if !s.prepare.begin(w.Delivery.ID, cancel) {
-			cancel()
-			continue
-		}
+		s.prepare.begin(w.Delivery.ID, w.Delivery.Account, cancel)
 		s.prepare.workers.Go(func() {
 			defer s.Nudge() // the place is free again
 			defer s.prepare.end(w.Delivery.ID)

@@ -195,6 +195,22 @@ func TestWhatFindsNoRoomWaitsWithoutSpinning(t *testing.T) {
 	}, a, b, c)
 }
 
+func TestRoomThatFreesUpIsUsedAtOnce(t *testing.T) {
+	a, b := account("a", post.Brand), account("b", post.Brand)
+	inWorld(t, func(w *world) {
+		w.max = 2 // one of each kind
+		w.p.script["a"] = []behaviour{slow}
+		w.start()
+		w.send("a", "one", time.Second)
+		waiting := w.send("b", "two", 2*time.Second+7*time.Millisecond)
+		w.pass(5 * time.Second)
+		w.is(waiting, post.Published)
+		if at := w.p.out()[1].At; at != 3*time.Second {
+			t.Errorf("it went out after %s, want 3s: when the other's answer came", at)
+		}
+	}, a, b)
+}
+
 func TestLateDeliveriesAreMissed(t *testing.T) {
 	inWorld(t, func(w *world) {
 		id := w.send("acme", "one", time.Minute)
@@ -212,23 +228,6 @@ func TestAThreadGoesOutPartByPart(t *testing.T) {
 		id := w.write("acme", post.Content{
 			Text: "one", Thread: []post.Reply{{Text: "two"}, {Text: "three"}}, FirstComment: "four",
 		}, time.Second)
-		w.pass(time.Minute)
-		w.is(id, post.Published)
-		w.said("acme-id", "one", "two < r1 < r1", "three < r2 < r1", "four < r3 < r1")
-	})
-}
-
-func TestAThreadThatBreaksGoesOnAtTheFirstPartThatIsNotOut(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.p.script["acme"] = []behaviour{accept, cutAfter, accept, refusal}
-		w.start()
-		id := w.write("acme", post.Content{
-			Text: "one", Thread: []post.Reply{{Text: "two"}, {Text: "three"}, {Text: "four"}},
-		}, time.Second)
-		w.pass(5 * time.Minute)
-		w.is(id, post.Partial, "content")
-		w.said("acme-id", "one", "two < r1 < r1", "three < r2 < r1")
-		w.change(id, func(d *post.Delivery) error { return d.Retry(post.Instant(w.now())) })
 		w.pass(time.Minute)
 		w.is(id, post.Published)
 		w.said("acme-id", "one", "two < r1 < r1", "three < r2 < r1", "four < r3 < r1")

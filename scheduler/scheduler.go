@@ -259,6 +259,11 @@ func (s *Scheduler) turn(ctx, work context.Context, now time.Time) time.Time {
 		}
 		// The results stay pending: they are settled again, and a result that is on disk already is refused
 		// harmlessly then.
+		if errors.Is(err, store.ErrUnknownCommit) {
+			for i := range s.pending {
+				s.pending[i].unsure = true
+			}
+		}
 		return now.Add(settleRetry)
 	}
 	if !suspended {
@@ -288,10 +293,12 @@ func (s *Scheduler) gather() {
 func (s *Scheduler) settled(ctx context.Context, out store.Turned) {
 	for i, o := range s.pending {
 		s.forget(o)
-		if err := out.Refused[i]; err != nil {
-			if !errors.Is(err, post.ErrFenced) {
-				s.cfg.Log.ErrorContext(ctx, "a result was refused", "delivery", o.result.Delivery, "error", err)
-			}
+		err := out.Refused[i]
+		fenced := errors.Is(err, post.ErrFenced)
+		if err != nil && !fenced {
+			s.cfg.Log.ErrorContext(ctx, "a result was refused", "delivery", o.result.Delivery, "error", err)
+		}
+		if err != nil && !(fenced && o.unsure) {
 			continue
 		}
 		s.cfg.Observe(o.event)
@@ -316,7 +323,7 @@ func (s *Scheduler) forget(o outcome) {
 	s.running.Delete(id)
 }
 
-// room is how many more claims each kind may get.
+// room is how many more claims each kind may get. What has come back gives its room to the claims of the same turn.
 func (s *Scheduler) room() map[post.Kind]int {
 	room := make(map[post.Kind]int, 2)
 	for _, k := range post.Kinds() {
@@ -324,6 +331,9 @@ func (s *Scheduler) room() map[post.Kind]int {
 	}
 	for _, a := range s.inFlight {
 		room[a.Kind]--
+	}
+	for _, a := range s.back() {
+		room[a.Kind]++
 	}
 	return room
 }
@@ -335,6 +345,11 @@ func (s *Scheduler) full() map[post.Platform]bool {
 	for _, a := range s.inFlight {
 		count[a.Platform]++
 	}
+	for _, a := range s.back() {
+		if count[a.Platform]--; count[a.Platform] == 0 {
+			delete(count, a.Platform)
+		}
+	}
 	full := make(map[post.Platform]bool)
 	for p, n := range count {
 		if limit := s.cfg.MaxInFlight * 3 / 4; len(count) > 1 && n >= limit {
@@ -342,6 +357,17 @@ func (s *Scheduler) full() map[post.Platform]bool {
 		}
 	}
 	return full
+}
+
+// back lists the accounts of the commits in flight whose results the next turn settles.
+func (s *Scheduler) back() []post.Account {
+	all := make([]post.Account, 0, len(s.pending))
+	for i := range s.pending {
+		if a, ok := s.inFlight[s.pending[i].result.Delivery]; ok && !s.pending[i].look {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // drain waits for what is in flight and settles it. When the grace is over the workers' requests are cut, which makes

@@ -105,36 +105,6 @@ func TestAfterAKillNothingIsSentTwice(t *testing.T) {
 	}
 }
 
-func TestAStoreThatCannotBeWrittenStopsClaimsAndLosesNoResult(t *testing.T) {
-	one, two := account("one", post.Brand), account("two", post.Brand)
-	inWorld(t, func(w *world) {
-		w.p.script["one"] = []behaviour{slow}
-		w.start()
-		first := w.send("one", "first", time.Second)
-		second := w.send("two", "second", 2*time.Second)
-		w.pass(1500 * time.Millisecond)
-		w.store.failing.Store(true)
-		w.pass(time.Minute)
-		w.is(first, post.Sending)
-		w.is(second, post.Scheduled)
-		w.said("two-id")
-		if w.s.Status().Halted == "" {
-			t.Error("the status does not say that nothing is claimed")
-		}
-		if n := w.store.turns.Load(); n > 200 {
-			t.Errorf("%d turns in a minute in which none could succeed", n)
-		}
-		w.store.failing.Store(false)
-		w.pass(3 * time.Second)
-		w.is(first, post.Published)
-		w.is(second, post.Published)
-		w.said("one-id", "first")
-		if h := w.s.Status().Halted; h != "" {
-			t.Errorf("it still says %q", h)
-		}
-	}, one, two)
-}
-
 func TestResultsOfAShutdownAreWrittenOnceTheStoreCan(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.p.script["acme"] = []behaviour{slow}
@@ -158,22 +128,6 @@ func TestAClosedStoreEndsQuietly(t *testing.T) {
 		w.pass(10 * time.Minute)
 		w.said("acme-id")
 		w.end()
-	})
-}
-
-func TestAClaimThatMayOrMayNotBeOnDiskIsLookedFor(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.startWithChores(nil)
-		w.store.unsure.Store(true)
-		id := w.send("acme", "one", time.Second)
-		w.pass(time.Minute)
-		w.is(id, post.Sending)
-		w.said("acme-id")
-		w.pass(5 * time.Minute)
-		w.is(id, post.Unconfirmed)
-		w.pass(6 * time.Minute)
-		w.is(id, post.Published)
-		w.said("acme-id", "one")
 	})
 }
 

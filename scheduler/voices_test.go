@@ -78,3 +78,12 @@ func as[T adapters.Adapter](make func(*voice) T) func(string, adapters.Adapter) 
 		return make(v)
 	}
 }
+
+// belated is an adapter that gives its answer back only after ten minutes, whatever its context says.
+type belated struct{ *voice }
+
+func (b belated) Publish(ctx context.Context, r adapters.Request) (post.Receipt, error) {
+	receipt, err := b.voice.Publish(ctx, r)
+	time.Sleep(10 * time.Minute)
+	return receipt, err
+}

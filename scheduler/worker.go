@@ -16,6 +16,7 @@ type outcome struct {
 	result store.Result
 	event  Event
 	look   bool
+	unsure bool // a commit with it failed and may be on disk all the same
 }
 
 func results(all []outcome) []store.Result {

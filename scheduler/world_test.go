@@ -50,6 +50,7 @@ type faulty struct {
 	*bolt.Store
 	failing atomic.Bool
 	unsure  atomic.Bool // the next turn that claims is on disk, and says that it may not be
+	vague   atomic.Bool // the same of the next turn that settles
 	turns   atomic.Int64
 }
 
@@ -62,6 +63,9 @@ func (f *faulty) Turn(ctx context.Context, t store.Turn) (store.Turned, error) {
 	}
 	out, err := f.Store.Turn(ctx, t)
 	if err == nil && len(out.Claims) > 0 && f.unsure.CompareAndSwap(true, false) {
+		return store.Turned{}, store.ErrUnknownCommit
+	}
+	if err == nil && len(t.Results) > 0 && f.vague.CompareAndSwap(true, false) {
 		return store.Turned{}, store.ErrUnknownCommit
 	}
 	return out, err
@@ -98,6 +102,7 @@ func newWorld(t *testing.T, accounts ...post.Account) *world {
 	w.p = &platform{
 		began: w.began, script: map[string][]behaviour{}, finds: map[string][]finding{}, owner: map[string]string{},
 		verify: map[string]error{}, panics: map[string]bool{}, prepare: map[string][]error{},
+		made: map[string]string{}, stuck: map[string]bool{}, mute: map[string]bool{},
 	}
 	for _, a := range accounts {
 		w.p.owner[a.Handle] = a.Identity

@@ -57,6 +57,12 @@ func (d *Delivery) Begin(now time.Time) error {
 type Settled struct {
 	Part  int
 	Fence uint64
+	// From is the state in which the attempt, the look or the preparation found the delivery; any other now says that
+	// its end is settled already, as after a commit that failed and is on disk all the same. Empty is not asked.
+	From State
+	// Answers is, for a look, the planned instant that it kept: Doubt.Next as it was. Another one now says that the
+	// look is counted already. Zero is not asked.
+	Answers time.Time
 	// Receipt is a proof that the part is out. It settles the part whatever the state and the fence.
 	Receipt *Receipt
 	// To is the state decided when there is no receipt: scheduled, failed or unconfirmed. A cancellation that was
@@ -82,7 +88,7 @@ type Settled struct {
 }
 
 // Settle applies what was decided about a part at now. A receipt is never refused; anything else under a fence that
-// is not the current one is ErrFenced. It reports whether a newer attempt had begun when a receipt came in late, or
+// is not the current one, or that was settled before, is ErrFenced. It reports whether a newer attempt had begun when a receipt came in late, or
 // whether the part has another receipt already, which calls for an alert: the part may be out twice.
 func (d *Delivery) Settle(s Settled, now time.Time) (alert bool, err error) {
 	if s.Part < 0 || s.Part >= len(d.Parts) {
@@ -97,6 +103,9 @@ func (d *Delivery) Settle(s Settled, now time.Time) (alert bool, err error) {
 		return alert, d.receive(p, *s.Receipt, s.Counted, now)
 	}
 	if s.Fence != d.Fence || p.Receipt != nil || (d.State != Sending && d.State != Unconfirmed && d.State != Scheduled) {
+		return false, ErrFenced
+	}
+	if (s.From != "" && s.From != d.State) || (!s.Answers.IsZero() && d.Doubt != nil && !s.Answers.Equal(d.Doubt.Next)) {
 		return false, ErrFenced
 	}
 	if s.Counted {

@@ -270,6 +270,30 @@ func TestAStaleFenceIsRefused(t *testing.T) {
 	}
 }
 
+// The end of an attempt or a look comes twice when its commit failed and was on disk all the same.
+func TestWhatIsSettledOnceIsNotSettledAgain(t *testing.T) {
+	t.Parallel()
+	for _, to := range []post.State{post.Scheduled, post.Failed, post.Unconfirmed} {
+		d := sending(false)
+		s := post.Settled{Fence: d.Fence, From: post.Sending, To: to, Counted: true, Next: noon.Add(time.Minute)}
+		settled(t, d, s)
+		before := *d
+		if _, err := d.Settle(s, noon); !errors.Is(err, post.ErrFenced) {
+			t.Errorf("%s once more: %v", to, err)
+		}
+		if diff := cmp.Diff(before, *d); diff != "" {
+			t.Errorf("%s once more changed the delivery:\n%s", to, diff)
+		}
+	}
+	d := in(post.Unconfirmed, false)
+	d.Doubt.Next = noon
+	look := post.Settled{Fence: d.Fence, From: post.Unconfirmed, Answers: noon, To: post.Unconfirmed, Clean: true, Next: noon.Add(time.Minute)}
+	settled(t, d, look)
+	if _, err := d.Settle(look, noon); !errors.Is(err, post.ErrFenced) || d.Doubt.Looks != 1 {
+		t.Errorf("the same look once more: %v, and %d looks count", err, d.Doubt.Looks)
+	}
+}
+
 func TestAPartIsSettledOnlyAsTheTableSays(t *testing.T) {
 	t.Parallel()
 	for _, to := range post.States() {

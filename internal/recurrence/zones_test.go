@@ -3,9 +3,11 @@ package recurrence_test
 import (
 	"archive/zip"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +19,10 @@ import (
 	"crier/internal/recurrence"
 )
 
-// The two years over which every zone is tried.
+// The years over which every zone is tried: 2026 to 2028, the last of them a leap year.
 var (
 	firstDay = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
-	lastDay  = time.Date(2028, time.January, 1, 0, 0, 0, 0, time.UTC)
+	lastDay  = time.Date(2029, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
 
 // allZones returns every zone of the toolchain's database, one of each set of names with the same data.
@@ -59,7 +61,7 @@ func allZones(t *testing.T) []string {
 	return zones
 }
 
-// transitions returns the changes of offset of a zone in the two years.
+// transitions returns the changes of offset of a zone in those years.
 func transitions(zone *time.Location) []time.Time {
 	var found []time.Time
 	for at := firstDay.In(zone); ; {
@@ -72,19 +74,24 @@ func transitions(zone *time.Location) []time.Time {
 	}
 }
 
-// daysOff returns the days of the two years, by the clocks of the zone, on which next does not fire exactly once.
+// daysOff returns the days of those years, by the clocks of the zone, on which next does not fire exactly once.
 func daysOff(zone *time.Location, next func(time.Time) (time.Time, bool)) []string {
+	return daysOffIn(firstDay, lastDay, zone, next)
+}
+
+// daysOffIn is daysOff for the days from the first and before the last.
+func daysOffIn(first, last time.Time, zone *time.Location, next func(time.Time) (time.Time, bool)) []string {
 	fired := map[string]int{}
-	for t := firstDay.Add(-48 * time.Hour); ; {
+	for t := first.Add(-48 * time.Hour); ; {
 		at, ok := next(t)
-		if !ok || at.After(lastDay.Add(48*time.Hour)) {
+		if !ok || at.After(last.Add(48*time.Hour)) {
 			break
 		}
 		fired[at.In(zone).Format(time.DateOnly)]++
 		t = at
 	}
 	var off []string
-	for day := firstDay; day.Before(lastDay); day = day.AddDate(0, 0, 1) {
+	for day := first; day.Before(last); day = day.AddDate(0, 0, 1) {
 		if date := day.Format(time.DateOnly); fired[date] != 1 {
 			off = append(off, date)
 		}
@@ -123,6 +130,65 @@ func TestDailyRulesFireOnceOnEveryDayInEveryZone(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Years far ahead lie beyond every zone's tables, where the last day of a leap year is a trap.
+func TestTheTurnOfEachYearFiresOnceInEveryZone(t *testing.T) {
+	t.Parallel()
+	zones := allZones(t)
+	rules := map[string]recurrence.Spec{}
+	for _, rule := range []string{"0 0 * * *", "30 0 * * *", "0 9 * * *", "30 12 * * *", "59 23 * * *"} {
+		rules[rule] = recurrence.Spec{Cron: rule}
+	}
+	rules["every 1d"] = recurrence.Spec{Every: "1d", Start: "2025-06-01T23:30"}
+	for _, year := range []int{2027, 2028, 2037, 2040, 2099, 2108, 2396} {
+		t.Run(fmt.Sprint(year), func(t *testing.T) {
+			t.Parallel()
+			first, last := time.Date(year, time.December, 29, 0, 0, 0, 0, time.UTC), time.Date(year+1, time.January, 4, 0, 0, 0, 0, time.UTC)
+			for _, name := range zones {
+				zone := zoneOf(t, name)
+				for rule, spec := range rules {
+					spec.Zone = name
+					s := mustParse(t, spec)
+					off := daysOffIn(first, last, zone, func(after time.Time) (time.Time, bool) {
+						o, ok := s.Next(after)
+						if o.Note != "" {
+							t.Errorf("%s in %s: %s, where no clock changes", rule, o.Local, o.Note)
+						}
+						return o.At, ok
+					})
+					if len(off) > 0 {
+						t.Errorf("%s in %s: not once on %v", rule, name, off)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestALeapDayFiresOnceInEveryZone(t *testing.T) {
+	t.Parallel()
+	for _, name := range allZones(t) {
+		s := mustParse(t, recurrence.Spec{Cron: "0 9 29 2 *", Zone: name})
+		got := s.Between(firstDay, time.Date(2110, time.January, 1, 0, 0, 0, 0, time.UTC), 100)
+		var years []int
+		for _, o := range got {
+			local := o.At.In(zoneOf(t, name))
+			if local.Month() != time.February || local.Day() != 29 || local.Hour() != 9 {
+				t.Errorf("%s: it runs at %s", name, local)
+			}
+			years = append(years, local.Year())
+		}
+		var want []int
+		for year := 2028; year < 2110; year += 4 {
+			if year != 2100 {
+				want = append(want, year)
+			}
+		}
+		if !slices.Equal(want, years) {
+			t.Errorf("%s: the years are %v", name, years)
+		}
+	}
 }
 
 // TestLibraryAloneMissesDays shows that the check above can fail, and why the library does not step in zones here.

@@ -6,6 +6,7 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,10 @@ type Store struct {
 	closed   bool
 	seq      atomic.Uint64 // of the last change that is on disk
 	lastTurn atomic.Int64  // when the last turn was taken, in milliseconds
+	broken   error         // the writer's: why nothing can be written any more
+
+	orphaning sync.Mutex
+	orphans   []orphan // claims that nobody got, since their commit reported an error
 }
 
 var _ store.Store = (*Store)(nil)
@@ -54,6 +59,9 @@ func (s *Store) Close() error {
 	s.closing.Unlock()
 	<-s.finished
 	noteErr := s.note()
+	if s.broken != nil { // bbolt's locks are held for good; the file is let go of when the process ends
+		return fmt.Errorf("close the store: %w", errors.Join(s.broken, noteErr))
+	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close the store: %w", err)
 	}

@@ -86,6 +86,7 @@ func (c *checker) entry(b bucketID, key []byte) {
 func (c *checker) delivery(d *post.Delivery) {
 	c.meta.counts[kindIndex(d.Account.Kind)].move("", d.State)
 	c.facts(d.Account).counts.move("", d.State)
+	c.entry(bContent, d.Post[:])
 	c.entry(bCal, laneKey(d))
 	c.entry(bCal0, calendarKey(d))
 	if listed(d.State) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -184,13 +185,24 @@ func newEpoch() string {
 	return hex.EncodeToString(b[:])
 }
 
-// openFile opens a bbolt file. A damaged one may make bbolt panic: that becomes an error which names the file.
+// openFile opens a bbolt file that is there. A damaged one may make bbolt panic, or fault where it was cut short: that
+// becomes an error which names the file. An empty one is refused, since bbolt would make a new store of it.
 func openFile(path string, o *bbolt.Options) (db *bbolt.DB, err error) {
+	var file *os.File
+	o.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		f, err = os.OpenFile(name, flag&^os.O_CREATE, mode) //nolint:gosec // within the data folder, or named by the operator
+		file = f
+		return f, err
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			db, err = nil, damaged(path, fmt.Errorf("%v", r))
+			db, err = nil, errors.Join(damaged(path, fmt.Errorf("%v", r)), file.Close()) // its lock goes with it
 		}
 	}()
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		return nil, damaged(path, errors.New("it is empty"))
+	}
 	db, err = bbolt.Open(path, 0o600, o)
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
@@ -198,9 +210,26 @@ func openFile(path string, o *bbolt.Options) (db *bbolt.DB, err error) {
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
 		return nil, damaged(path, err)
 	case err != nil:
-		return nil, fmt.Errorf("open the store: %w", err)
+		return nil, fmt.Errorf("open the store %s: %w", path, err)
+	}
+	if err := whole(db); err != nil {
+		return nil, errors.Join(damaged(path, err), db.Close())
 	}
 	return db, nil
+}
+
+// whole compares the length of the file with the pages that its head counts.
+func whole(db *bbolt.DB) error {
+	return db.View(func(b *bbolt.Tx) error {
+		info, err := os.Stat(db.Path())
+		if err != nil {
+			return err
+		}
+		if info.Size() < b.Size() {
+			return fmt.Errorf("it was cut short: %d bytes of %d", info.Size(), b.Size())
+		}
+		return nil
+	})
 }
 
 func damaged(path string, cause error) error {
@@ -211,6 +240,7 @@ func damaged(path string, cause error) error {
 // begin brings the file to the present schema, reads what the store is and compares it with the note beside it.
 func (s *Store) begin(ctx context.Context, o Options) (err error) {
 	path := filepath.Join(o.Dir, FileName)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = damaged(path, fmt.Errorf("%v", r))

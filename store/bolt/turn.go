@@ -2,9 +2,12 @@ package bolt
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"crier/internal/post"
@@ -21,11 +24,17 @@ const prepareMargin = time.Minute
 func (s *Store) Turn(ctx context.Context, turn store.Turn) (store.Turned, error) {
 	turn.Now = post.Instant(turn.Now)
 	var out store.Turned
+	orphans := s.takeOrphans()
 	err := s.write(ctx, turn.Now, func(t *tx) error {
 		out = store.Turned{Refused: map[int]error{}}
 		woken := t.wake
 		if err := s.afterStepBack(t, turn.Now); err != nil {
 			return err
+		}
+		for _, o := range orphans {
+			if err := t.putBack(o, turn.Now); err != nil {
+				return err
+			}
 		}
 		for i := range turn.Results {
 			if err := t.settle(&turn.Results[i], turn.Now, &out); err != nil {
@@ -36,7 +45,8 @@ func (s *Store) Turn(ctx context.Context, turn store.Turn) (store.Turned, error)
 				return err
 			}
 		}
-		if err := t.settleLanes(turn.Now); err != nil {
+		touched, err := t.openLanes(turn.Now)
+		if err != nil {
 			return err
 		}
 		steps := maxSteps
@@ -44,7 +54,7 @@ func (s *Store) Turn(ctx context.Context, turn store.Turn) (store.Turned, error)
 			if turn.Room[kind] <= 0 {
 				continue
 			}
-			if err := t.claimKind(&turn, kind, &steps, &out); err != nil {
+			if err := t.claimKind(&turn, kind, touched, &steps, &out); err != nil {
 				return err
 			}
 		}
@@ -57,6 +67,13 @@ func (s *Store) Turn(ctx context.Context, turn store.Turn) (store.Turned, error)
 		return err
 	})
 	if err != nil {
+		if errors.Is(err, store.ErrUnknownCommit) {
+			for i := range out.Claims {
+				w := &out.Claims[i]
+				orphans = append(orphans, orphan{owner: turn.Owner, delivery: w.Delivery.ID, fence: w.Delivery.Fence})
+			}
+		}
+		s.keepOrphans(orphans)
 		return store.Turned{}, err
 	}
 	s.lastTurn.Store(millis(turn.Now))
@@ -191,8 +208,27 @@ func (t *tx) lastAttempt(id post.ID) uint64 {
 	return readSeq(k[16:])
 }
 
+// openLanes lists the lanes that the results have touched and that are open now. What stands of them in the ready index
+// is not up to date, and need not be: most of them are claimed again in the same turn.
+func (t *tx) openLanes(now time.Time) ([]readyEntry, error) {
+	var open []readyEntry
+	for key, l := range t.lanes {
+		head, err := t.openHead(l, now)
+		if err != nil {
+			return nil, err
+		}
+		if head == nil {
+			continue
+		}
+		if at := l.opens(head); at <= millis(now) {
+			open = append(open, readyEntry{ms: at, key: key, platform: head.Platform, owner: l.owner, first: head})
+		}
+	}
+	return open, nil
+}
+
 // claimKind walks the open lanes of one kind in order of the instants at which they opened.
-func (t *tx) claimKind(turn *store.Turn, kind post.Kind, steps *int, out *store.Turned) error {
+func (t *tx) claimKind(turn *store.Turn, kind post.Kind, touched []readyEntry, steps *int, out *store.Turned) error {
 	stops, err := t.stopList()
 	if err != nil {
 		return err
@@ -201,7 +237,7 @@ func (t *tx) claimKind(turn *store.Turn, kind post.Kind, steps *int, out *store.
 		return nil
 	}
 	room := turn.Room[kind]
-	entries, err := t.readyLanes(turn, kind, stops, *steps)
+	entries, err := t.readyLanes(turn, kind, stops, touched, *steps)
 	if err != nil {
 		return err
 	}
@@ -220,10 +256,14 @@ func (t *tx) claimKind(turn *store.Turn, kind post.Kind, steps *int, out *store.
 	return nil
 }
 
-// readyLanes lists at most limit lanes that are open at now, stopped brands and full platforms left out.
-func (t *tx) readyLanes(turn *store.Turn, kind post.Kind, stops []store.Stop, limit int) ([]readyEntry, error) {
+// readyLanes lists the lanes that are open at now, at most limit of those in the index, stopped brands and full platforms
+// left out.
+func (t *tx) readyLanes(turn *store.Turn, kind post.Kind, stops []store.Stop, touched []readyEntry, limit int) ([]readyEntry, error) {
 	var out []readyEntry
 	now := millis(turn.Now)
+	wanted := func(e *readyEntry) bool {
+		return !turn.Full[e.platform] && !stoppedBy(stops, kind, e.owner, turn.Now)
+	}
 	err := t.scan(bReady, kindPrefix(kind), func(k, v []byte) (bool, error) {
 		e, err := readReady(k, v)
 		if err != nil {
@@ -232,12 +272,26 @@ func (t *tx) readyLanes(turn *store.Turn, kind post.Kind, stops []store.Stop, li
 		if e.ms > now || len(out) == limit {
 			return false, nil
 		}
-		if !turn.Full[e.platform] && !stoppedBy(stops, kind, e.owner, turn.Now) {
+		if _, stale := t.lanes[e.key]; !stale && wanted(&e) {
 			out = append(out, e)
 		}
 		return len(out) < turn.Room[kind]+maxExtra, nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	indexed := len(out)
+	for _, e := range touched {
+		if e.key.Kind == kind && wanted(&e) {
+			out = append(out, e)
+		}
+	}
+	if len(out) > indexed {
+		slices.SortFunc(out, func(a, b readyEntry) int {
+			return cmp.Or(cmp.Compare(a.ms, b.ms), strings.Compare(a.key.Handle, b.key.Handle))
+		})
+	}
+	return out, nil
 }
 
 // maxExtra is how many lanes beyond the room a turn looks at, for those whose head turns out to be late, unprepared or
@@ -253,10 +307,12 @@ func (t *tx) claimLane(turn *store.Turn, e readyEntry, steps *int, out *store.Tu
 	l.tidy(turn.Now)
 	for *steps > 0 {
 		*steps--
-		head, err := t.laneHead(e.key)
-		if errors.Is(err, store.ErrCorrupt) {
-			l.quarantine(err, turn.Now)
-			return false, nil
+		head := e.first
+		if e.first = nil; head == nil {
+			if head, err = t.laneHead(e.key); errors.Is(err, store.ErrCorrupt) {
+				l.quarantine(err, turn.Now)
+				return false, nil
+			}
 		}
 		if err != nil || head == nil {
 			return false, err

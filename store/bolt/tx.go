@@ -235,20 +235,35 @@ func (t *tx) settleLanes(now time.Time) error {
 	return nil
 }
 
-func (t *tx) settleLane(l *lane, now time.Time) error {
+// openHead brings a lane up to now and gives the head that may begin when its instant has come; nil when the lane is
+// closed or nothing in it may begin.
+func (t *tx) openHead(l *lane, now time.Time) (*post.Delivery, error) {
 	l.tidy(now)
+	if l.closed() {
+		return nil, nil //nolint:nilnil // a closed lane has no open head
+	}
+	head, err := t.laneHead(l.key)
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
+		l.quarantine(err, now)
+		return nil, nil //nolint:nilnil // it has just been closed
+	case err != nil:
+		return nil, err
+	case head == nil || head.State != post.Scheduled || waits(head):
+		return nil, nil //nolint:nilnil // nothing may begin
+	}
+	return head, nil
+}
+
+func (t *tx) settleLane(l *lane, now time.Time) error {
 	ready, at, id := false, int64(0), post.ID{}
 	var platform post.Platform
-	if !l.closed() {
-		head, err := t.laneHead(l.key)
-		switch {
-		case errors.Is(err, store.ErrCorrupt):
-			l.quarantine(err, now)
-		case err != nil:
-			return err
-		case head != nil && head.State == post.Scheduled && !waits(head):
-			ready, at, id, platform = true, l.opens(head), head.ID, head.Platform
-		}
+	head, err := t.openHead(l, now)
+	if err != nil {
+		return err
+	}
+	if head != nil {
+		ready, at, id, platform = true, l.opens(head), head.ID, head.Platform
 	}
 	if len(l.doubts) == 0 && len(l.excused) > 0 && t.headKey(l.key) == nil {
 		l.excused, l.dirty = nil, true // nobody is left to be excused
@@ -292,6 +307,7 @@ type readyEntry struct {
 	head     post.ID
 	platform post.Platform
 	owner    string
+	first    *post.Delivery // the head, when it has been read already
 }
 
 func readReady(k, v []byte) (readyEntry, error) {

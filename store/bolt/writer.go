@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,7 @@ func (s *Store) write(ctx context.Context, now time.Time, run func(*tx) error) e
 // work is the writer goroutine. It ends when ops is closed and drained.
 func (s *Store) work() {
 	defer close(s.finished)
+	debug.SetPanicOnFault(true) // for this goroutine alone: a page beyond the end of a file cut short is an error
 	batch := make([]*op, 0, maxBatch)
 	for o := range s.ops {
 		batch = append(batch[:0], o)
@@ -120,6 +122,9 @@ func (s *Store) commit(batch []*op) {
 // attempt runs the operations in one transaction. bad is the index of an operation that failed after it had written;
 // then nothing is on disk. results holds the refusals of the others.
 func (s *Store) attempt(live []*op) (bad int, badErr error, results []error, err error) {
+	if s.broken != nil {
+		return -1, nil, nil, s.broken
+	}
 	b, err := s.db.Begin(true)
 	if err != nil {
 		return -1, nil, nil, closedError(err)
@@ -138,15 +143,12 @@ func (s *Store) attempt(live []*op) (bad int, badErr error, results []error, err
 	if t.writes == 0 {
 		return -1, nil, results, rollback(b)
 	}
-	if err := t.flushMeta(); err != nil {
-		return -1, nil, nil, errors.Join(err, rollback(b))
-	}
 	seq := s.seq.Load()
 	if t.meta != nil {
 		seq = t.meta.seq
 	}
-	if err := b.Commit(); err != nil {
-		return -1, nil, nil, fmt.Errorf("%w: %w", store.ErrUnknownCommit, err)
+	if err := s.finish(t); err != nil {
+		return -1, nil, nil, err
 	}
 	s.seq.Store(seq)
 	if t.wake {
@@ -156,6 +158,33 @@ func (s *Store) attempt(live []*op) (bad int, badErr error, results []error, err
 		}
 	}
 	return -1, nil, results, nil
+}
+
+// finish writes the counters and commits. bbolt meets a damaged page with a panic, which becomes an error here; when even
+// the rollback panics, bbolt holds its locks for good and nothing is written any more.
+func (s *Store) finish(t *tx) (err error) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		err = fmt.Errorf("%w: %w: committing panicked: %v", store.ErrUnknownCommit, store.ErrCorrupt, r)
+		defer func() {
+			if recover() != nil {
+				s.broken = err
+			}
+		}()
+		if e := t.b.Rollback(); e != nil && !errors.Is(e, berrors.ErrTxClosed) {
+			err = errors.Join(err, e)
+		}
+	}()
+	if err := t.flushMeta(); err != nil {
+		return errors.Join(err, rollback(t.b))
+	}
+	if err := t.b.Commit(); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnknownCommit, err)
+	}
+	return nil
 }
 
 func rollback(b *bbolt.Tx) error {
@@ -188,10 +217,17 @@ func closedError(err error) error {
 	return err
 }
 
-// read runs f on a consistent view. f must be short: pages freed meanwhile cannot be reused until it returns.
-func (s *Store) read(ctx context.Context, f func(*tx) error) error {
+// read runs f on a consistent view. A page that bbolt cannot read makes it panic, or fault where the file was cut short:
+// both become ErrCorrupt. f must be short: pages freed meanwhile cannot be reused until it returns.
+func (s *Store) read(ctx context.Context, f func(*tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: reading it panicked: %v", store.ErrCorrupt, r)
+		}
+	}()
 	return closedError(s.db.View(func(b *bbolt.Tx) error { return f(newTx(b)) }))
 }

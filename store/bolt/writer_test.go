@@ -29,7 +29,7 @@ func put(name string) func(*tx) error {
 	return func(t *tx) error { return t.put(bMeta, []byte(name), []byte{1}) }
 }
 
-func TestAFailingOperationIsUndoneAlone(t *testing.T) {
+func TestOneBadOperationInAGroupCommit(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, Options{})
 	boom := errors.New("boom")

@@ -35,6 +35,7 @@ func Run(t *testing.T, b Backend) {
 		{"once", runOnce},
 		{"turns", runTurns},
 		{"claims", runClaims},
+		{"races", runRaces},
 		{"lanes", runLanes},
 		{"lateness", runLateness},
 		{"doubt", runDoubt},

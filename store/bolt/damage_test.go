@@ -1,0 +1,208 @@
+package bolt_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"crier/internal/post"
+	"crier/store"
+	"crier/store/bolt"
+)
+
+// sample is a store's file with what was accepted into it, and the note beside it.
+type sample struct {
+	file, note []byte
+	accepted   []post.ID // deliveries
+}
+
+func takeSample(tb testing.TB) sample {
+	tb.Helper()
+	dir := tb.TempDir()
+	s, err := bolt.Open(tb.Context(), bolt.Options{Dir: dir, Create: true, Now: now})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := store.Write{Now: now, Actor: "ann"}
+	must := func(err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	must(s.SyncAccounts(tb.Context(), w, []post.Account{acme}))
+	var x sample
+	for i := range uint64(60) {
+		n := newPost(i, acme.Key(), now.Add(time.Duration(i%7)*time.Minute))
+		_, err := s.CreatePost(tb.Context(), w, n)
+		must(err)
+		x.accepted = append(x.accepted, n.Deliveries[0].ID)
+	}
+	out, err := s.Turn(tb.Context(), store.Turn{Now: now, Owner: "one", Lease: time.Minute, Room: map[post.Kind]int{post.Brand: 1}})
+	must(err)
+	if len(out.Claims) != 1 {
+		tb.Fatalf("claimed %d", len(out.Claims))
+	}
+	must(s.Close())
+	x.file, err = os.ReadFile(filepath.Join(dir, bolt.FileName))
+	must(err)
+	x.file = bytes.TrimRight(x.file, "\x00")
+	x.file = append(x.file, make([]byte, pageSize-len(x.file)%pageSize)...)
+	x.note, err = os.ReadFile(filepath.Join(dir, bolt.FileName+".marker"))
+	must(err)
+	return x
+}
+
+// judge puts a damaged file into a folder and demands what a person may demand: no panic; a file that is refused is
+// named and left alone; one that is opened still has every accepted delivery, or says that something is wrong.
+func (x *sample) judge(tb testing.TB, what string, file []byte) (opened bool) {
+	tb.Helper()
+	dir := tb.TempDir()
+	path := filepath.Join(dir, bolt.FileName)
+	for name, b := range map[string][]byte{path: file, path + ".marker": x.note} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	problems, fsckErr := bolt.Fsck(path)
+	seen := len(problems) > 0 || fsckErr != nil
+	for _, p := range problems {
+		if strings.Contains(p, "two pages lead to it") {
+			return false // a circle: bbolt would follow it for ever, which nothing short of reading every page tells
+		}
+	}
+	s, err := bolt.Open(tb.Context(), bolt.Options{Dir: dir, Create: true, Now: now})
+	after, readErr := os.ReadFile(path)
+	if err != nil {
+		if !strings.Contains(err.Error(), path) {
+			tb.Errorf("%s: the error does not name the file: %v", what, err)
+		}
+		if !bytes.Equal(file, after) {
+			tb.Errorf("%s: the file was refused and altered (%v)", what, readErr)
+		}
+		return false
+	}
+	for _, id := range x.accepted {
+		if _, err := s.DeliveryByID(tb.Context(), id); err != nil {
+			if !errors.Is(err, store.ErrCorrupt) && !seen {
+				tb.Errorf("%s: delivery %s is gone, and nothing says so: %v", what, id, err)
+			}
+			seen = true
+		}
+	}
+	// Whatever else is asked gives an answer or an error.
+	_, _ = s.ListDeliveries(tb.Context(), store.Filter{Limit: 1000})
+	_, _ = s.ListPosts(tb.Context(), store.Filter{Now: now, Limit: 1000})
+	_, _ = s.Counts(tb.Context())
+	_, _ = s.Next(tb.Context())
+	_, _ = s.Changes(tb.Context(), 0, 1000)
+	_, _ = s.Recover(tb.Context(), now, "two")
+	_, _ = s.Turn(tb.Context(), store.Turn{Now: now.Add(time.Minute), Owner: "two", Lease: time.Minute, Room: map[post.Kind]int{post.Brand: 5}})
+	_, _ = s.Check(tb.Context())
+	_ = s.Close()
+	return true
+}
+
+func TestAFileThatWasCutShortIsRefused(t *testing.T) {
+	t.Parallel()
+	x := takeSample(t)
+	pages := len(x.file) / pageSize
+	for _, n := range []int{0, 1, 100, pageSize, 2 * pageSize, 3*pageSize - 1, 4 * pageSize, pages / 4 * pageSize, pages / 2 * pageSize, pages/2*pageSize + 77} {
+		if x.judge(t, "cut short", x.file[:n]) {
+			t.Errorf("a file of %d bytes out of %d was opened", n, len(x.file))
+		}
+	}
+	// The pages that the head counts end a little before the last byte of a fresh file, if at all.
+	high := binary.LittleEndian.Uint64(x.file[16+40:])
+	if x.judge(t, "cut by a page", x.file[:(high-1)*pageSize]) {
+		t.Error("a file that lacks its last page was opened")
+	}
+}
+
+func TestWhatIsNoStoreIsRefused(t *testing.T) {
+	t.Parallel()
+	x := takeSample(t)
+	for name, b := range map[string][]byte{
+		"text": []byte("this is no store"), "a picture": append([]byte("\x89PNG\r\n\x1a\n"), make([]byte, 1<<16)...),
+		"zeros": make([]byte, 1<<16), "the note": x.note,
+	} {
+		if x.judge(t, name, b) {
+			t.Errorf("%s was opened", name)
+		}
+	}
+	for _, version := range []uint32{1, 3, 99} { // of bbolt's own format, which is at 2
+		b := bytes.Clone(x.file)
+		for at := 0; at <= pageSize; at += pageSize {
+			binary.LittleEndian.PutUint32(b[at+16+4:], version)
+		}
+		if x.judge(t, "another format", b) {
+			t.Errorf("a file of format %d was opened", version)
+		}
+	}
+}
+
+func TestOneDamagedHeadLosesNothingThatIsNotNamed(t *testing.T) {
+	t.Parallel()
+	x := takeSample(t)
+	for at := 0; at <= pageSize; at += pageSize {
+		for i := 0; i < 80; i += 9 {
+			b := bytes.Clone(x.file)
+			b[at+i] ^= 0x41
+			x.judge(t, "a damaged head", b)
+		}
+	}
+	b := bytes.Clone(x.file)
+	b[16], b[pageSize+16] = b[16]^1, b[pageSize+16]^1
+	if x.judge(t, "two damaged heads", b) {
+		t.Error("a file without a head was opened")
+	}
+}
+
+func TestNoDamagedPageMakesAPanicOrLosesAPostUnseen(t *testing.T) {
+	t.Parallel()
+	x := takeSample(t)
+	r := rand.New(rand.NewPCG(7, 7))
+	opened := 0
+	for at := 2 * pageSize; at < len(x.file); at += pageSize {
+		places := []int{0, 8, 10, 12, 13, 16, 20, 24, 28} // the header, the first element
+		for range 2 {
+			i := places[r.IntN(len(places))]
+			b := bytes.Clone(x.file)
+			b[at+i] ^= byte(1 + r.IntN(255))
+			if x.judge(t, "a damaged page", b) {
+				opened++
+			}
+		}
+	}
+	for range 40 {
+		b := bytes.Clone(x.file)
+		for range 1 + r.IntN(4) {
+			b[2*pageSize+r.IntN(len(b)-2*pageSize)] ^= 1 << r.IntN(8)
+		}
+		if x.judge(t, "random bits", b) {
+			opened++
+		}
+	}
+	if opened == 0 {
+		t.Error("no damaged file was opened: the reads were not tried")
+	}
+}
+
+func FuzzADamagedFile(f *testing.F) {
+	x := takeSample(f)
+	for _, at := range []uint32{0, 24, 4096, 8192, 8200, 8202, 8204, 12288, 12304} {
+		f.Add(at, byte(0xff), at+17, byte(1))
+	}
+	f.Fuzz(func(t *testing.T, at uint32, mask byte, also uint32, with byte) {
+		b := bytes.Clone(x.file)
+		b[int(at)%len(b)] ^= mask
+		b[int(also)%len(b)] ^= with
+		x.judge(t, "fuzz", b)
+	})
+}

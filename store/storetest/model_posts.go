@@ -1,0 +1,195 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"crier/internal/post"
+	"crier/store"
+)
+
+// The room of the posts: writing many, withdrawing and submitting whole ones, and every list.
+
+func (m *model) postSteps() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"create many":     m.createMany,
+		"cancel post":     m.cancelPost,
+		"submit post":     m.submitPost,
+		"list posts":      m.listPosts,
+		"list deliveries": m.listDeliveries,
+		"read one":        m.readOne,
+	}
+}
+
+// createMany writes a few posts under external ids; the first that is taken ends it.
+func (m *model) createMany(rt *rapid.T) {
+	var many []store.NewPost
+	want, told := 0, post.ID{}
+	for range rapid.IntRange(1, 4).Draw(rt, "posts") {
+		n := m.f.draft(m.now.Add(time.Hour), rapid.SampledFrom(m.keys()).Draw(rt, "account"))
+		n.Post.ExternalID = fmt.Sprint("e", rapid.IntRange(0, 20).Draw(rt, "external id"))
+		many = append(many, n)
+		name := n.Post.ExternalID + "|" + string(n.Post.Kind) // each kind has names of its own
+		earlier, taken := m.external[name]
+		switch {
+		case !told.IsZero():
+		case taken:
+			told = earlier
+		default:
+			m.external[name] = n.Post.ID
+			want++
+		}
+	}
+	got, err := m.f.s.CreatePosts(m.t.Context(), m.write(), many)
+	taken, refused := errors.AsType[*store.ExternalIDError](err)
+	if got != want || refused == told.IsZero() || (refused && taken.Post != told) || (!refused && err != nil) {
+		rt.Fatalf("wrote %d, %v; the model says %d, then %s", got, err, want, told)
+	}
+	for i := range many[:want] {
+		v, err := m.f.s.PostByID(m.t.Context(), many[i].Post.ID)
+		m.ok(rt, err)
+		m.posts[many[i].Post.ID] = v.Post
+		m.deliveries[many[i].Deliveries[0].ID] = duplicate(&many[i].Deliveries[0])
+	}
+	for i := range many[want:] {
+		if _, err := m.f.s.PostByID(m.t.Context(), many[want+i].Post.ID); !errors.Is(err, store.ErrNotFound) {
+			rt.Fatalf("a post behind the refused one: %v", err)
+		}
+	}
+}
+
+func (m *model) cancelPost(rt *rapid.T) {
+	d := m.any(rt)
+	after := duplicate(d)
+	want := after.Cancel()
+	_, err := m.f.s.CancelPost(m.t.Context(), m.write(), d.Post)
+	if want == nil && err != nil && d.State != post.Canceled {
+		rt.Fatalf("cancel a %s one: %v", d.State, err)
+	}
+	if want == nil {
+		*d = *after
+	}
+	m.refresh(rt, d.Post)
+}
+
+func (m *model) submitPost(rt *rapid.T) {
+	d := m.any(rt)
+	when := store.When{Due: m.now.Add(time.Duration(rapid.IntRange(-1, 10).Draw(rt, "due")) * time.Minute), LocalDue: "2026-12-02T10:00", TimeZone: "UTC"}
+	after := duplicate(d)
+	want := after.Submit(when.Due)
+	_, err := m.f.s.SubmitPost(m.t.Context(), m.write(), d.Post, map[post.ID]store.When{d.ID: when})
+	if (want == nil) != (err == nil) {
+		rt.Fatalf("submit a %s one: %v, the model says %v", d.State, err, want)
+	}
+	if want == nil {
+		after.LocalDue, after.TimeZone = when.LocalDue, when.TimeZone
+		*d = *after
+	}
+	m.refresh(rt, d.Post)
+}
+
+// refresh takes over what only the store counts: the version of a post.
+func (m *model) refresh(rt *rapid.T, id post.ID) {
+	v, err := m.f.s.PostByID(m.t.Context(), id)
+	m.ok(rt, err)
+	m.posts[id] = v.Post
+}
+
+func (m *model) listPosts(rt *rapid.T) {
+	filter := store.Filter{Now: m.now, Limit: rapid.IntRange(1, 5).Draw(rt, "limit")}
+	if rapid.Bool().Draw(rt, "of one account") {
+		k := rapid.SampledFrom(m.keys()).Draw(rt, "account")
+		filter.Account = &k
+	}
+	var want, got []post.ID
+	for id, p := range m.posts {
+		if filter.Account == nil || p.Targets[0].Account == *filter.Account {
+			want = append(want, id)
+		}
+	}
+	slices.SortFunc(want, func(a, b post.ID) int { return slices.Compare(b[:], a[:]) }) // ids rise with time
+	for {
+		page, err := m.f.s.ListPosts(m.t.Context(), filter)
+		m.ok(rt, err)
+		for _, v := range page.Items {
+			got = append(got, v.Post.ID)
+		}
+		if filter.Cursor = page.Next; page.Next == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		rt.Fatalf("posts (-model +store):\n%s", diff)
+	}
+}
+
+func (m *model) listDeliveries(rt *rapid.T) {
+	filter := store.Filter{Limit: rapid.IntRange(1, 5).Draw(rt, "limit")}
+	if rapid.Bool().Draw(rt, "of one kind") {
+		filter.Kind = rapid.SampledFrom(post.Kinds()).Draw(rt, "kind")
+	}
+	for _, s := range post.States() {
+		if rapid.IntRange(0, 4).Draw(rt, string(s)) == 0 {
+			filter.States = append(filter.States, s)
+		}
+	}
+	if rapid.Bool().Draw(rt, "from") {
+		filter.From = m.now
+	}
+	if rapid.Bool().Draw(rt, "to") {
+		filter.To = m.now.Add(5 * time.Minute)
+	}
+	var want, got []post.ID
+	for id, d := range m.deliveries {
+		switch {
+		case filter.Kind != "" && d.Account.Kind != filter.Kind:
+		case len(filter.States) > 0 && !slices.Contains(filter.States, d.State):
+		case !filter.From.IsZero() && d.Due.Before(filter.From), !filter.To.IsZero() && !d.Due.Before(filter.To):
+		default:
+			want = append(want, id)
+		}
+	}
+	for {
+		page, err := m.f.s.ListDeliveries(m.t.Context(), filter)
+		m.ok(rt, err)
+		for _, v := range page.Items {
+			if n := len(got); n > 0 && v.Delivery.Due.Before(m.deliveries[got[n-1]].Due) {
+				rt.Fatalf("%s is out of order", v.Delivery.ID)
+			}
+			got = append(got, v.Delivery.ID)
+		}
+		if filter.Cursor = page.Next; page.Next == "" {
+			break
+		}
+	}
+	byID := func(a, b post.ID) int { return slices.Compare(a[:], b[:]) }
+	slices.SortFunc(want, byID)
+	slices.SortFunc(got, byID)
+	if diff := cmp.Diff(want, got); diff != "" {
+		rt.Fatalf("deliveries of %+v (-model +store):\n%s", filter, diff)
+	}
+}
+
+func (m *model) readOne(rt *rapid.T) {
+	d := m.any(rt)
+	c, err := m.f.s.Content(m.t.Context(), d.ID)
+	m.ok(rt, err)
+	if diff := cmp.Diff(m.posts[d.Post].Targets[0].Content, c); diff != "" {
+		rt.Fatalf("content (-model +store):\n%s", diff)
+	}
+	if _, err := m.f.s.Handles(m.t.Context(), d.ID); err != nil {
+		rt.Fatalf("handles: %v", err)
+	}
+	changes, err := m.f.s.History(m.t.Context(), d.Post)
+	m.ok(rt, err)
+	for i, c := range changes {
+		if c.Post != d.Post || (i > 0 && c.Seq <= changes[i-1].Seq) {
+			rt.Fatalf("history: %+v", changes)
+		}
+	}
+}

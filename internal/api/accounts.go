@@ -146,7 +146,11 @@ func (c *call) verifyAccount(ctx context.Context) (*answer, error) {
 		return nil, err
 	}
 	var out Verified
-	switch err := c.Scheduler.Verify(ctx, v.Account.Key()); {
+	var verified error
+	if err := c.slowly(ctx, func() { verified = c.Scheduler.Verify(ctx, v.Account.Key()) }); err != nil {
+		return nil, err
+	}
+	switch err := verified; {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, invalid("account", "not_supported", "nothing asks a platform for this account: a person posts by hand, or it is no longer configured")
 	case err != nil:

@@ -72,14 +72,21 @@ type Deps struct {
 	// Sealer seals stored answers that hold a secret.
 	Sealer *secret.Sealer
 	// Hub tells those who wait for a post; the scheduler's Observe calls its Notify. Nil makes one.
-	Hub   *Hub
-	NewID func() post.ID
-	Now   func() time.Time
-	Log   *slog.Logger
+	Hub *Hub
+	// GoingDown says that nothing new is begun any more: whoever asks whether Crier is ready hears no. Nil never does.
+	GoingDown func() bool
+	NewID     func() post.ID
+	Now       func() time.Time
+	Log       *slog.Logger
 	// Version is the program's, for GET /status.
 	Version string
 	// RequestsPerMinute bounds each key; 0 stands for 6000.
 	RequestsPerMinute int
+	// MaxAtWork bounds the requests that are worked on at a time, once their bodies are there; 0 stands for 1024. Beyond
+	// it a request is refused with 503. A half of them may wait for their posts to settle; the others are answered at once.
+	MaxAtWork int
+	// Stall is how long a body or an answer may come to a stop; 0 stands for 30 s. A body also has to keep up a rate.
+	Stall time.Duration
 	// PlanSeries makes the occurrences of a series that was created or changed; nil leaves it to the planner's turn.
 	PlanSeries func(ctx context.Context, id post.ID) error
 }
@@ -89,9 +96,19 @@ type api struct {
 	keys   map[string]store.Key // configured, by id
 	routes []route
 
+	// work holds a token of each request at work, waiters one of each that waits for its post to settle.
+	work, waiters chan struct{}
+	// hands holds a token of each request that computes or writes now: see atHand.
+	hands chan struct{}
+
 	mu       sync.Mutex
 	limiters map[string]*rate.Limiter
-	running  map[string]bool // idempotency keys whose first request has not ended
+	// sweepAt is how many limiters there are when those that limit nobody are dropped.
+	sweepAt int
+	running map[string]bool // idempotency keys whose first request has not ended
+
+	proving sync.Mutex
+	proof   proof // under proving
 }
 
 // New makes the handler of the API: everything below Base, and the health and OpenAPI paths.
@@ -103,11 +120,22 @@ func New(d Deps) (http.Handler, error) {
 	if d.Hub == nil {
 		d.Hub = &Hub{}
 	}
+	if d.GoingDown == nil {
+		d.GoingDown = func() bool { return false }
+	}
 	if d.RequestsPerMinute <= 0 {
 		d.RequestsPerMinute = 6000
 	}
+	if d.MaxAtWork <= 0 {
+		d.MaxAtWork = 1024
+	}
+	if d.Stall <= 0 {
+		d.Stall = 30 * time.Second
+	}
 	a := &api{
 		Deps: d, keys: make(map[string]store.Key), limiters: make(map[string]*rate.Limiter), running: make(map[string]bool),
+		work: make(chan struct{}, d.MaxAtWork), waiters: make(chan struct{}, max(d.MaxAtWork/2, 1)),
+		hands: make(chan struct{}, maxHands), sweepAt: minLimiters,
 	}
 	for _, k := range d.ConfiguredKeys {
 		if _, twice := a.keys[k.ID]; twice {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"crier/adapters"
+	"crier/internal/api"
 	"crier/internal/post"
 	"crier/store"
 )
@@ -383,5 +384,28 @@ func TestHiddenErrorsStayHidden(t *testing.T) {
 	h.sched.verify = errors.New("canary of a cause")
 	if r := h.ask("mia", "POST", "/api/v1/accounts/acme-x/verify", "").want(http.StatusOK); bytes.Contains(r.raw, []byte("canary")) {
 		t.Errorf("tells the cause: %s", r.raw)
+	}
+}
+
+// TestAClosedHubLetsNobodyWait closes the hub under one who waits, and then asks again.
+func TestAClosedHubLetsNobodyWait(t *testing.T) {
+	t.Parallel()
+	h := &api.Hub{}
+	id := post.ID{1}
+	news, stop := h.Watch(id)
+	h.Notify(id)
+	h.Close()
+	h.Notify(id)
+	if _, open := <-news; !open {
+		t.Error("what was told before the end is lost")
+	}
+	if _, open := <-news; open {
+		t.Error("who waits is kept waiting")
+	}
+	stop()
+	later, stop := h.Watch(id)
+	defer stop()
+	if _, open := <-later; open {
+		t.Error("who comes later is kept waiting")
 	}
 }

@@ -58,14 +58,19 @@ func (c *call) plan(ctx context.Context) (*answer, error) {
 	if err := c.recurring(ctx, s, from, to, &out); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(out.Items, func(a, b Firing) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Account, b.Account))
-	})
-	if len(out.Items) > maxPlan {
-		out.Items, out.Truncated = out.Items[:maxPlan], true
-	}
+	out.trim()
 	c.conflicts(s, out.Items)
 	return &answer{body: out}, nil
+}
+
+// trim puts the firings in order and leaves out those that are too many.
+func (p *Plan) trim() {
+	slices.SortStableFunc(p.Items, func(a, b Firing) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Account, b.Account))
+	})
+	if len(p.Items) > maxPlan {
+		p.Items, p.Truncated = p.Items[:maxPlan], true
+	}
 }
 
 // stored adds what is stored already.
@@ -145,6 +150,15 @@ func (c *call) recurring(ctx context.Context, s *sight, from, to time.Time, out 
 			}
 			c.run(s, x, x.Posts[used%len(x.Posts)], o, out)
 			used++
+		}
+		if len(out.Items) <= 2*maxPlan {
+			continue
+		}
+		// What lies behind the last firing that can be told of is not worth making: with thousands of series it would
+		// be millions.
+		out.trim()
+		if last, err := time.Parse(stampForm, out.Items[maxPlan-1].At); err == nil {
+			to = last.Add(time.Millisecond)
 		}
 	}
 	return nil

@@ -131,10 +131,14 @@ func (c *call) createPost(ctx context.Context) (*answer, error) {
 		return nil, fmt.Errorf("writing the post: %w", err)
 	}
 	c.Scheduler.Nudge()
-	if wait == 0 || r.At != "now" || r.Draft {
+	if wait == 0 || r.At != "now" || r.Draft || !c.mayWait() {
 		return s.answerPost(http.StatusCreated, &view), nil
 	}
-	view = c.settle(ctx, view, news, wait)
+	defer c.waited()
+	err = c.slowly(ctx, func() { view = c.settle(ctx, view, news, wait) })
+	if err != nil {
+		return s.answerPost(http.StatusCreated, &view), nil // the post is on disk, which is what the client must know
+	}
 	after, err := c.look(ctx)
 	if err != nil {
 		after = s // the post is on disk, which is what the client must know
@@ -211,12 +215,15 @@ const maxFetches = 20
 
 func (c *call) fetchOne(ctx context.Context, address, alt string) (store.Media, error) {
 	var out store.Media
-	err := c.Fetcher.Fetch(ctx, address, func(body io.Reader) error {
-		var err error
-		out, err = c.keepFile(ctx, body, alt, c.effect())
-		return err
+	var failed error
+	err := c.slowly(ctx, func() {
+		failed = c.Fetcher.Fetch(ctx, address, func(body io.Reader) error {
+			var err error
+			out, err = c.keepFile(ctx, body, alt, c.effect())
+			return err
+		})
 	})
-	if err != nil {
+	if err := errors.Join(failed, err); err != nil {
 		return store.Media{}, fmt.Errorf("fetching a file: %w", err)
 	}
 	return out, nil

@@ -31,8 +31,12 @@ const maxBody = 1 << 20
 // maxDrain bounds what is read of a body that is refused for its size.
 const maxDrain = 32 << 20
 
-// bodyPatience is how long a client may send nothing of a body that it has announced.
-const bodyPatience = 30 * time.Second
+// bodyRate is how many bytes a second of a body have to come at least, on the whole: who sends byte by byte is cut off
+// after Deps.Stall, and not after a byte for each of them.
+const bodyRate = 1 << 10
+
+// writePiece is how much of an answer a client has to take within Deps.Stall.
+const writePiece = 64 << 10
 
 // route is one call of the API: what serves it and what the OpenAPI document says of it.
 type route struct {
@@ -63,6 +67,7 @@ type call struct {
 	rendered bool
 	// secret says that the answer holds a secret, so that it is stored sealed.
 	secret bool
+	handed bool // it has a hand: see atHand
 }
 
 // wrap is what every request passes: its id, a net for panics, and answers for what no route takes.
@@ -72,11 +77,12 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		w.Header().Set("X-Request-Id", id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if r.Body != nil && r.Body != http.NoBody {
-			body := &patient{ReadCloser: r.Body, conn: http.NewResponseController(w)}
+			body := &patient{ReadCloser: r.Body, conn: http.NewResponseController(w), stall: a.Stall, began: time.Now()}
 			body.wait() // for a body that no handler reads, too: the server takes what is left of it
 			r.Body = body
 		}
-		out := &recorder{ResponseWriter: w}
+		out := &recorder{ResponseWriter: w, conn: http.NewResponseController(w), stall: a.Stall}
+		out.wait() // the server itself may write before any handler does, to say that it wants a body
 		ctx := r.Context()
 		defer func() {
 			p := recover()
@@ -112,18 +118,28 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// patient is a body whose sender may not keep the connection by sending nothing.
+// patient is a body whose sender may not keep the connection by sending nothing, or next to nothing.
 type patient struct {
 	io.ReadCloser
-	conn *http.ResponseController
+	conn  *http.ResponseController
+	stall time.Duration
+	began time.Time
+	came  int64
 }
 
 // wait gives the sender time for the next piece. A connection without deadlines, as in tests, has none.
-func (p *patient) wait() { _ = p.conn.SetReadDeadline(time.Now().Add(bodyPatience)) }
+func (p *patient) wait() {
+	at := time.Now().Add(p.stall)
+	if slowest := p.began.Add(p.stall + time.Duration(p.came)*time.Second/bodyRate); slowest.Before(at) {
+		at = slowest
+	}
+	_ = p.conn.SetReadDeadline(at)
+}
 
 func (p *patient) Read(b []byte) (int, error) {
 	p.wait()
 	n, err := p.ReadCloser.Read(b)
+	p.came += int64(n)
 	if errors.Is(err, io.EOF) {
 		// The server now listens for the client's leaving, which a deadline would look like.
 		_ = p.conn.SetReadDeadline(time.Time{})
@@ -131,20 +147,37 @@ func (p *patient) Read(b []byte) (int, error) {
 	return n, err //nolint:wrapcheck // a reader passes on what it was told
 }
 
-// recorder remembers whether an answer has begun.
+// recorder remembers whether an answer has begun, and leaves a client who does not take it.
 type recorder struct {
 	http.ResponseWriter
+	conn  *http.ResponseController
+	stall time.Duration
 	wrote bool
 }
 
+// wait gives the client time for the next piece.
+func (r *recorder) wait() { _ = r.conn.SetWriteDeadline(time.Now().Add(r.stall)) }
+
 func (r *recorder) WriteHeader(status int) {
 	r.wrote = true
+	r.wait()
 	r.ResponseWriter.WriteHeader(status)
 }
 
 func (r *recorder) Write(b []byte) (int, error) {
 	r.wrote = true
-	return r.ResponseWriter.Write(b) //nolint:wrapcheck // a writer passes on what it was told
+	n := 0
+	for first := true; first || len(b) > 0; first = false {
+		piece := b[:min(len(b), writePiece)]
+		b = b[len(piece):]
+		r.wait()
+		wrote, err := r.ResponseWriter.Write(piece)
+		n += wrote
+		if err != nil {
+			return n, err //nolint:wrapcheck // a writer passes on what it was told
+		}
+	}
+	return n, nil
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -199,6 +232,17 @@ func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
 	}
 	if err := c.readBody(rt); err != nil {
 		return nil, err
+	}
+	done, err := a.atWork()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if !rt.multipart && !rt.file { // whose files come and go as slowly as the client likes
+		if err := c.atHand(ctx); err != nil {
+			return nil, err
+		}
+		defer c.leave()
 	}
 	if rt.method != http.MethodPost || c.r.Header.Get("Idempotency-Key") == "" {
 		return rt.handle(ctx, c)

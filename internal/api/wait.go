@@ -18,6 +18,7 @@ import (
 type Hub struct {
 	mu      sync.Mutex
 	waiting map[post.ID][]chan struct{}
+	closed  bool
 }
 
 // Notify tells those who wait for the post. It never blocks.
@@ -32,11 +33,27 @@ func (h *Hub) Notify(id post.ID) {
 	}
 }
 
-// Watch gives a channel that receives after Notify, and what ends the watching.
+// Close ends all waiting, now and from now on: who waits gets what there is.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, all := range h.waiting {
+		for _, ch := range all {
+			close(ch)
+		}
+	}
+	h.waiting, h.closed = nil, true
+}
+
+// Watch gives a channel that receives after Notify and is closed by Close, and what ends the watching.
 func (h *Hub) Watch(id post.ID) (news <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.closed {
+		close(ch)
+		return ch, func() {}
+	}
 	if h.waiting == nil {
 		h.waiting = make(map[post.ID][]chan struct{})
 	}
@@ -78,8 +95,21 @@ func preferWait(h http.Header) time.Duration {
 	return 0
 }
 
-// settle waits until every delivery of a post has settled, the time is over or the client has left, and gives the post
-// as it then is.
+// mayWait takes a place among those who wait, which waited gives back. Where there is none, the client's preference is not
+// honoured, which RFC 7240 leaves to the server: the answer comes at once and says nothing of a preference applied.
+func (a *api) mayWait() bool {
+	select {
+	case a.waiters <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (a *api) waited() { <-a.waiters }
+
+// settle waits until every delivery of a post has settled, the time is over, the client has left or Crier goes down, and
+// gives the post as it then is.
 func (a *api) settle(ctx context.Context, view store.PostView, news <-chan struct{}, wait time.Duration) store.PostView {
 	over := time.NewTimer(wait)
 	defer over.Stop()
@@ -95,7 +125,8 @@ func (a *api) settle(ctx context.Context, view store.PostView, news <-chan struc
 			return view
 		case <-over.C:
 			last = true
-		case <-news:
+		case _, open := <-news:
+			last = !open
 		case <-again.C:
 		}
 		next, err := a.Store.PostByID(ctx, view.Post.ID)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,8 +50,15 @@ type Options struct {
 	Looks []time.Duration
 	// Observe hears of every result that is on disk. It must not block.
 	Observe func(scheduler.Event)
+	// Queue stands between the scheduler and the store, for who has to see each write or to be in its way. Nil puts
+	// nothing there.
+	Queue func(scheduler.Store) scheduler.Store
+	// Listen opens the address of the API and the local socket; nil means the machine's.
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 	// Ready is called once the daemon serves, with its address.
-	Ready   func(net.Addr)
+	Ready func(net.Addr)
+	// HTTP bounds what clients can hold on to.
+	HTTP    HTTPLimits
 	Log     *slog.Logger
 	Version string
 	// Grace is how long a shutdown waits for requests in flight; 0 means 30 s.
@@ -70,8 +78,10 @@ type App struct {
 	planner *scheduler.Planner
 	hub     *api.Hub
 	handler http.Handler
-	local   map[string]string // the local socket's key of each person
-	all     []post.Account
+	// goingDown is set before anything is ended.
+	goingDown atomic.Bool
+	local     map[string]string // the local socket's key of each person
+	all       []post.Account
 	// byHandle is what composing asks of each account.
 	byHandle map[string]compose.Outlet
 }
@@ -123,6 +133,12 @@ func withDefaults(o Options) Options {
 	}
 	if o.Observe == nil {
 		o.Observe = func(scheduler.Event) {}
+	}
+	if o.Queue == nil {
+		o.Queue = func(s scheduler.Store) scheduler.Store { return s }
+	}
+	if o.Listen == nil {
+		o.Listen = new(net.ListenConfig).Listen
 	}
 	if o.Ready == nil {
 		o.Ready = func(net.Addr) {}
@@ -176,7 +192,7 @@ func (a *App) compose(ctx context.Context, secrets config.Secrets) error {
 		return err
 	}
 	a.sched, err = scheduler.New(scheduler.Config{
-		Store: a.store, Outlets: outlets, Media: mediaSource{a.files},
+		Store: a.opts.Queue(a.store), Outlets: outlets, Media: mediaSource{a.files},
 		MaxInFlight: a.cfg.Scheduler.MaxInFlight, PrepareAhead: a.cfg.Scheduler.PrepareAhead, Grace: a.opts.Grace,
 		Now: a.opts.Now, Boot: a.opts.Boot, Log: a.opts.Log, Observe: a.observe,
 	})

@@ -22,13 +22,7 @@ import (
 // 90 days, of which one is due. It reports the time from the start of the process until it serves and until the due one
 // is at the platform, the anonymous memory a second later, and the file's size.
 func BenchmarkReady(b *testing.B) {
-	n := 1_000_000
-	if s := os.Getenv("CRIER_BENCH_QUEUED"); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil {
-			b.Fatal(err)
-		}
-	}
+	n := benchQueued(b)
 	w := newWorld(b)
 	first := startDaemon(b, w.config) // makes key, store and accounts
 	first.stop(b)
@@ -73,67 +67,76 @@ func commits(w *world) int {
 }
 
 // fillQueue queues n deliveries of the demo's brand accounts, over 90 days from an instant.
-func fillQueue(b *testing.B, dir string, n int, start time.Time) {
-	b.Helper()
-	s, err := bolt.Open(b.Context(), bolt.Options{Dir: dir, Now: time.Now()})
+func fillQueue(tb testing.TB, dir string, n int, start time.Time) {
+	tb.Helper()
+	s, err := bolt.Open(tb.Context(), bolt.Options{Dir: dir, Now: time.Now()})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
+	const chunk = 10_000
+	step := 90 * 24 * time.Hour / time.Duration(n)
+	for first := 0; first < n; first += chunk {
+		from := start.Add(time.Duration(first) * step)
+		if _, err := s.CreatePosts(tb.Context(), benchWrite(), queueOf(tb, min(chunk, n-first), n, from)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func benchWrite() store.Write { return store.Write{Now: post.Instant(time.Now()), Actor: "bench"} }
+
+// queueOf makes n posts of the demo's brand accounts from an instant on, as densely as if all were over 90 days.
+func queueOf(tb testing.TB, n, all int, start time.Time) []store.NewPost {
+	tb.Helper()
 	accounts := []string{"acme-x", "acme-page", "acme-reddit", "acme-tube"}
 	platforms := []post.Platform{post.Twitter, post.Facebook, post.Reddit, post.YouTube}
 	from := post.Instant(start)
-	step := 90 * 24 * time.Hour / time.Duration(n)
-	w := store.Write{Now: post.Instant(time.Now()), Actor: "bench"}
-	batch := make([]store.NewPost, 0, 1000)
+	step := 90 * 24 * time.Hour / time.Duration(all)
+	batch := make([]store.NewPost, 0, n)
 	for i := range n {
 		key := post.AccountKey{Kind: post.Brand, Handle: accounts[i%4]}
 		c := post.Content{Text: fmt.Sprintf("delivery %d of the benchmark of %d, with about as much text as a post usually has: some 160 characters, which is what people write when they announce a thing.", i, start.UnixMilli())}
-		p := post.Post{ID: benchID(b), Author: "sam", CreatedAt: from, Kind: post.Brand, Content: c}
+		p := post.Post{ID: benchID(tb), Author: "sam", CreatedAt: from, Kind: post.Brand, Content: c}
 		d := post.Delivery{
-			ID: benchID(b), Post: p.ID, Target: benchID(b), Account: key, Platform: platforms[i%4], State: post.Scheduled,
+			ID: benchID(tb), Post: p.ID, Target: benchID(tb), Account: key, Platform: platforms[i%4], State: post.Scheduled,
 			Due: post.Instant(from.Add(time.Duration(i) * step)), Digest: c.Digest(),
 			Parts: []post.Part{{Role: post.RolePost, State: post.PartWaiting}},
 		}
 		p.Targets = []post.Target{{ID: d.Target, Account: key, Platform: d.Platform, Content: c, Delivery: d.ID}}
 		batch = append(batch, store.NewPost{Post: p, Deliveries: []post.Delivery{d}, Fingerprints: []string{""}})
-		if len(batch) == cap(batch) || i == n-1 {
-			if _, err := s.CreatePosts(b.Context(), w, batch); err != nil {
-				b.Fatal(err)
-			}
-			batch = batch[:0]
-		}
 	}
-	if err := s.Close(); err != nil {
-		b.Fatal(err)
-	}
+	return batch
 }
 
-func benchID(b *testing.B) post.ID {
-	b.Helper()
+func benchID(tb testing.TB) post.ID {
+	tb.Helper()
 	id, err := uuid.NewV7()
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	return post.ID(id)
 }
 
 // anonymousMiB is the process's memory that is not the file's.
-func anonymousMiB(b *testing.B, pid int) float64 {
-	b.Helper()
+func anonymousMiB(tb testing.TB, pid int) float64 {
+	tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		b.Skip("no /proc here")
+		tb.Skip("no /proc here")
 	}
 	for line := range strings.Lines(string(status)) {
 		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
 			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
 			if err != nil {
-				b.Fatal(err)
+				tb.Fatal(err)
 			}
 			return float64(kib) / 1024
 		}
 	}
-	b.Fatal("no RssAnon in the process's status")
+	tb.Fatal("no RssAnon in the process's status")
 	return 0
 }
 

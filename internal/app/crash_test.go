@@ -1,194 +1,37 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-	_ "time/tzdata"
 
 	"crier/internal/app"
-	"crier/internal/config"
 	"crier/internal/sandbox"
+	"crier/store/bolt"
 )
 
-// The environment that turns the test binary into the daemon: the crash test kills a process of its own, with the
-// real composition root, the real store and real sockets.
 const (
-	daemonEnv = "CRIER_TEST_DAEMON"
 	roundsEnv = "CRIER_CRASH_ROUNDS"
 	seedEnv   = "CRIER_CRASH_SEED"
 )
 
-func TestMain(m *testing.M) {
-	if path := os.Getenv(daemonEnv); path != "" {
-		os.Exit(daemon(path))
-	}
-	os.Exit(m.Run())
-}
-
-// daemon is crier serve with the sandbox's horizon.
-func daemon(path string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	c, _, err := config.Load(path)
-	if err == nil {
-		var a *app.App
-		a, err = app.New(ctx, app.Options{
-			Config: c, Log: log, Version: "crash test", Looks: []time.Duration{time.Second, 2 * time.Second, 3 * time.Second},
-			Ready: func(addr net.Addr) { fmt.Println(addr) },
-			Grace: 2 * time.Second,
-		})
-		if err == nil {
-			err = a.Run(ctx)
-		}
-	}
-	if err != nil {
-		log.Error("ended", "error", err)
-		return 1
-	}
-	return 0
-}
-
-// process is one life of the daemon.
-type process struct {
-	cmd  *exec.Cmd
-	url  string
-	log  *bytes.Buffer
-	done chan struct{}
-}
-
-func startDaemon(tb testing.TB, config string) *process {
-	tb.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	p := &process{cmd: exec.Command(self), log: &bytes.Buffer{}, done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), daemonEnv+"="+config)
-	p.cmd.Stderr = p.log
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	addr := make(chan string, 1)
-	go func() {
-		defer close(p.done)
-		b := make([]byte, 256)
-		n, _ := out.Read(b)
-		addr <- strings.TrimSpace(string(b[:n]))
-		_, _ = io.Copy(io.Discard, out)
-		_ = p.cmd.Wait()
-	}()
-	select {
-	case a := <-addr:
-		if a == "" {
-			<-p.done
-			tb.Fatalf("the daemon did not start:\n%s", p.log)
-		}
-		p.url = "http://" + a
-	case <-time.After(30 * time.Second):
-		_ = p.cmd.Process.Kill()
-		tb.Fatalf("the daemon was not ready in time:\n%s", p.log)
-	}
-	return p
-}
-
-// stop ends the daemon as a service manager does.
-func (p *process) stop(tb testing.TB) {
-	tb.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		tb.Fatal(err)
-	}
-	<-p.done
-}
-
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // SIGKILL: nothing is flushed, nothing is said
-	<-p.done
-}
-
-// world is a sandbox over HTTP with a configuration for it.
-type world struct {
-	box    *sandbox.Sandbox
-	config string
-	key    string
-}
-
-func newWorld(tb testing.TB) *world {
-	tb.Helper()
-	dir := tb.TempDir()
-	srv := httptest.NewUnstartedServer(nil)
-	base := "http://" + srv.Listener.Addr().String()
-	box, err := sandbox.New(sandbox.Config{Identities: app.DemoIdentities(), BaseURL: base, Unlimited: true})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	srv.Config.Handler = box
-	srv.Start()
-	tb.Cleanup(func() { srv.CloseClientConnections(); srv.Close(); _ = box.Close() })
-	text := app.DemoYAML(filepath.Join(dir, "data"), "127.0.0.1:0", base)
-	text = strings.Replace(text, "min_gap: 2s", "min_gap: 0s", 1)
-	path := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	return &world{box: box, config: path, key: app.DemoKey}
-}
-
-// call makes one request of the API; it gives the status, 0 when the daemon is gone.
-func (w *world) call(ctx context.Context, method, url string, body, into any) (int, error) {
-	b, err := json.Marshal(body)
-	if err != nil {
-		return 0, err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(b))
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("Authorization", "Bearer "+w.key)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	if into != nil && resp.StatusCode < 300 {
-		err = json.Unmarshal(answer, into)
-	}
-	if resp.StatusCode >= 500 {
-		err = fmt.Errorf("status %d: %s", resp.StatusCode, answer)
-	}
-	return resp.StatusCode, err
-}
-
-// TestCrashLoop kills the daemon at random moments while posts are queued and go out, on platforms that misbehave, and
-// then asks the platforms' own record: each content at most once, none lost, none stuck.
+// TestCrashLoop kills the daemon, and now and then the platforms, while posts are queued and go out: at every named
+// point in turn, each followed by a kill at a random moment. Daemon and platforms are processes of their own, and the
+// platforms misbehave. After each restart everything has to be settled soon, and the platforms' own record is held
+// against what was accepted: each public act once, in the right name, none lost, none stuck.
+//
+// CRIER_CRASH_ROUNDS says how many kills; CRIER_CRASH_SEED makes the choices of an earlier run again.
 func TestCrashLoop(t *testing.T) {
-	rounds := 3
+	t.Parallel()
+	rounds, seed := 3, uint64(time.Now().UnixNano())
 	if s := os.Getenv(roundsEnv); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
@@ -196,7 +39,6 @@ func TestCrashLoop(t *testing.T) {
 		}
 		rounds = n
 	}
-	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv(seedEnv); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
@@ -205,225 +47,324 @@ func TestCrashLoop(t *testing.T) {
 		seed = n
 	}
 	t.Logf("seed %d, %d rounds", seed, rounds)
-	lot := rand.New(rand.NewPCG(seed, 1))
-	w := newWorld(t)
-	accepted := map[string]int{} // of every post that the daemon said yes to: how many platforms it is for
-	asked := map[string]bool{}   // every text that was sent to it
-	n := 0
+	s := newSiege(t, seed)
+	points := namedPoints()
 	for round := range rounds {
-		forget := w.misbehave(lot)
-		p := startDaemon(t, w.config)
-		life := time.Duration(50+lot.IntN(900)) * time.Millisecond
-		ctx, cancel := context.WithTimeout(t.Context(), life)
-		for ctx.Err() == nil {
-			n++
-			text := fmt.Sprintf("round %d post %d of the crash loop", round, n)
-			asked[text] = true
-			body := crashPost(text, n, lot)
-			status, err := w.call(ctx, http.MethodPost, p.url+"/api/v1/posts", body, nil)
-			switch {
-			case status == http.StatusCreated:
-				accepted[text] = len(body["targets"].([]any))
-			case status >= 400:
-				t.Fatalf("round %d: status %d, %v", round, status, err)
-			}
-		}
-		cancel()
-		p.kill()
-		forget()
-	}
-	p := startDaemon(t, w.config)
-	w.settle(t, p)
-	w.compare(t, accepted, asked)
-	p.kill()
-	t.Logf("%d posts accepted of %d asked for, %d acts on the platforms", len(accepted), len(asked), len(w.box.Record()))
-}
-
-// crashPost is a post for brand accounts, alternately on one and on three platforms, some with a thread.
-func crashPost(text string, n int, lot *rand.Rand) map[string]any {
-	targets := []any{"acme-x"}
-	switch n % 3 {
-	case 1:
-		targets = []any{"acme-page", map[string]any{"account": "acme-reddit", "title": text, "options": map[string]any{"subreddit": "test"}}}
-	case 2:
-		targets = []any{"acme-x", "acme-page", map[string]any{"account": "acme-reddit", "title": text, "options": map[string]any{"subreddit": "test"}}}
-	}
-	body := map[string]any{"text": text, "targets": targets, "at": "now", "external_id": text}
-	if n%6 == 3 && lot.IntN(2) == 0 {
-		body["thread"] = []string{text + " (second part)"}
-		body["targets"] = []any{"acme-x"}
-	}
-	return body
-}
-
-// misbehave arms faults for one life of the daemon.
-func (w *world) misbehave(lot *rand.Rand) (forget func()) {
-	kinds := []sandbox.FaultKind{
-		sandbox.PublishThenCut, sandbox.PublishThenStatus, sandbox.PublishThenEmpty, sandbox.CutBefore, sandbox.HTML502,
-		sandbox.PublishThenHang, sandbox.HangBefore,
-	}
-	var removes []func()
-	for _, platform := range []string{"twitter", "facebook", "reddit"} {
-		if lot.IntN(2) == 0 {
+		s.begin(round)
+		if round%2 == 1 {
+			s.anyMoment()
 			continue
 		}
-		removes = append(removes, w.box.Misbehave(sandbox.Fault{
-			Platform: platform, Kind: kinds[lot.IntN(len(kinds))], Times: 1 + lot.IntN(3), Status: 500, Delay: 400 * time.Millisecond,
-		}))
+		p := points[round/2%len(points)]
+		switch p {
+		case inMigration:
+			s.migration()
+		case askedBackup:
+			s.backup()
+		case sandboxKilled, bothKilled:
+			s.platformsToo(p)
+		default:
+			s.trapped(p)
+		}
+		s.settle(false)
+		s.compare()
 	}
-	return func() {
-		for _, r := range removes {
-			r()
-		}
-	}
-}
-
-// settle waits until nothing is on its way any more.
-func (w *world) settle(t *testing.T, p *process) {
-	t.Helper()
-	// As long as something still goes out, nothing is stuck.
-	const patience = 90 * time.Second
-	deadline, least := time.Now().Add(patience), -1
-	var status struct {
-		Counts map[string]map[string]int `json:"counts"`
-	}
-	for time.Now().Before(deadline) {
-		if code, err := w.call(t.Context(), http.MethodGet, p.url+"/api/v1/status", nil, &status); err != nil || code != http.StatusOK {
-			t.Fatalf("status %d, %v\n%s", code, err, p.log)
-		}
-		open := 0
-		for _, states := range status.Counts {
-			open += states["scheduled"] + states["sending"] + states["unconfirmed"]
-		}
-		if open == 0 {
-			return
-		}
-		if least < 0 || open < least {
-			deadline, least = time.Now().Add(patience), open
-		}
-		w.decide(t, p)
-		wait := time.NewTimer(200 * time.Millisecond)
-		<-wait.C
-	}
-	t.Fatalf("not settled in time: %v\n%s", status.Counts, tail(p.log.String()))
-}
-
-// decide plays the person whom Crier asks when a part was in doubt twice: it looks at the platform and says what is
-// there.
-func (w *world) decide(t *testing.T, p *process) {
-	t.Helper()
-	type delivery struct {
-		ID, Post, Platform string
-		Version            int
-		Reason             *struct{ Code string }
-		Parts              []struct{ State string }
-	}
-	var page struct{ Items []delivery }
-	if code, err := w.call(t.Context(), http.MethodGet, p.url+"/api/v1/deliveries?state=unconfirmed", nil, &page); err != nil || code != http.StatusOK {
-		t.Fatalf("listing the unconfirmed: status %d, %v", code, err)
-	}
-	for _, d := range page.Items {
-		if d.Reason == nil || (d.Reason.Code != "not_seen" && d.Reason.Code != "ambiguous") {
-			continue // Crier still looks by itself
-		}
-		var one struct {
-			Version int
-			Content struct {
-				Text   string
-				Thread []struct{ Text string }
-			}
-			Parts []struct{ State string }
-		}
-		etag, err := w.read(t, p.url+"/api/v1/deliveries/"+d.ID, &one)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := one.Content.Text
-		for i, part := range one.Parts {
-			if part.State == "unconfirmed" && i > 0 {
-				text = one.Content.Thread[i-1].Text
+	s.finish()
+	s.table(rounds)
+	if rounds >= 2*len(points) {
+		for _, p := range points {
+			if s.kills[p] == 0 {
+				t.Errorf("nothing was killed %s", p)
 			}
 		}
-		verdict := map[string]any{"verdict": "not_published", "then": "retry"}
-		for _, a := range w.box.Record() {
-			if a.Platform == d.Platform && a.Text == text && a.Public {
-				verdict = map[string]any{"verdict": "published", "url": a.URL}
-			}
-		}
-		body, err := json.Marshal(verdict)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/v1/deliveries/"+d.ID+"/resolve", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+w.key)
-		req.Header.Set("If-Match", etag)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, _ := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPreconditionFailed && resp.StatusCode != http.StatusConflict {
-			t.Fatalf("resolving: %d %s", resp.StatusCode, answer)
-		}
 	}
 }
 
-// read gets one resource with its ETag.
-func (w *world) read(t *testing.T, url string, into any) (etag string, err error) {
+// siege is the world of the crash loop.
+type siege struct {
+	t      *testing.T
+	seed   uint64
+	round  int
+	lot    *rand.Rand // of the round's choices
+	dir    string
+	config string
+	data   string
+
+	stage stage
+	box   *process // the platforms
+	base  string
+	d     *process // the daemon, nil while none runs
+
+	letters    []*letter
+	byText     map[string]*letter
+	unanswered []*letter
+	picture    string
+	film       string
+
+	kills   map[point]int
+	persons int           // how often a person had to decide
+	hurried int           // how often one sent at once what waited after a failure
+	longest time.Duration // that a restart took to settle
+}
+
+// crashLooks is the horizon of the crash loop: its platforms' listings are never late.
+func crashLooks() []time.Duration {
+	return []time.Duration{400 * time.Millisecond, 800 * time.Millisecond, 1200 * time.Millisecond}
+}
+
+func newSiege(t *testing.T, seed uint64) *siege {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
+	dir := t.TempDir()
+	s := &siege{
+		t: t, seed: seed, dir: dir, data: filepath.Join(dir, "data"), byText: map[string]*letter{}, kills: map[point]int{},
+		stage: stage{Listen: "127.0.0.1:0", Journal: filepath.Join(dir, "platforms.jsonl")},
 	}
-	req.Header.Set("Authorization", "Bearer "+w.key)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	return resp.Header.Get("ETag"), json.NewDecoder(resp.Body).Decode(into)
-}
-
-// compare holds what the daemon accepted against what the platforms have.
-func (w *world) compare(t *testing.T, accepted map[string]int, asked map[string]bool) {
-	t.Helper()
-	type place struct{ platform, identity, text string }
-	out := map[place]int{}
-	for _, a := range w.box.Record() {
-		if !a.Public || a.Deleted {
-			continue
-		}
-		text := a.Text
-		out[place{a.Platform, a.Identity, text}]++
-		if !strings.Contains(text, "(second part)") && !asked[text] {
-			t.Errorf("%s has an act that nobody asked for: %q", a.Platform, text)
-		}
-	}
-	for p, n := range out {
-		if n > 1 {
-			t.Errorf("%s has it %d times: %q", p.platform, n, p.text)
-		}
-	}
-	for text, platforms := range accepted {
-		found := 0
-		for p := range out {
-			if p.text == text {
-				found++
-			}
-		}
-		if found != platforms {
-			t.Errorf("accepted for %d platforms and out on %d: %q", platforms, found, text)
-		}
-	}
-}
-
-func tail(s string) string {
-	if len(s) > 8000 {
-		return s[len(s)-8000:]
+	s.raise()
+	s.config = writeConfig(t, dir, s.base, "")
+	t.Cleanup(func() {
+		s.fell()
+		s.box.kill()
+	})
+	s.start(trap{})
+	picture, film := picture(t, 77), app.DemoFilm(1<<20)
+	for _, key := range []string{app.DemoKey, app.DemoKeyMia} {
+		s.picture, s.film = s.as(key).upload("picture.png", picture, ""), s.as(key).upload("film.mp4", film, "")
 	}
 	return s
+}
+
+// begin makes the choices of a round its own: those of earlier rounds, which depend on time, do not change them.
+func (s *siege) begin(round int) {
+	s.round, s.lot = round, rand.New(rand.NewPCG(s.seed, uint64(round)))
+}
+
+// raise starts the platforms, with what they published in their earlier lives.
+func (s *siege) raise() {
+	s.t.Helper()
+	s.box = spawn(s.t, sandboxEnv, s.stage)
+	if s.box.url == "" {
+		s.t.Fatalf("the platforms did not start:\n%s", s.box.log)
+	}
+	s.base = s.box.url
+	s.stage.Listen = strings.TrimPrefix(s.base, "http://")
+}
+
+// start starts the daemon, which a trap may have killed before it was ready, and repeats what got no answer from the
+// last one.
+func (s *siege) start(tr trap) {
+	s.t.Helper()
+	o := orders{Config: s.config, Looks: crashLooks(), Grace: 2 * time.Second, Trap: tr}
+	if s.d = spawn(s.t, daemonEnv, o); s.d.url == "" && !s.sprung(tr.Point) {
+		s.t.Fatalf("round %d: the daemon did not start:\n%s", s.round, s.d.log)
+	}
+	if s.d.url == "" {
+		return
+	}
+	again := s.unanswered
+	s.unanswered = nil
+	for _, l := range again {
+		s.send(s.t.Context(), l)
+	}
+}
+
+// fell kills the daemon from outside, if one runs.
+func (s *siege) fell() {
+	if s.d != nil {
+		s.d.kill()
+		s.d = nil
+	}
+}
+
+// sprung reports whether the daemon killed itself at the point.
+func (s *siege) sprung(p point) bool {
+	return p != "" && !s.d.running() && slices.Contains(s.d.words(), sprung+string(p))
+}
+
+// count counts a kill.
+func (s *siege) count(p point) { s.kills[p]++ }
+
+// anyMoment sends letters and kills the daemon in the middle of whatever it does.
+func (s *siege) anyMoment() {
+	s.t.Helper()
+	forget := s.misbehave(3)
+	s.running()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Duration(30+s.lot.IntN(600))*time.Millisecond)
+	s.write(ctx, 1000, "")
+	cancel()
+	s.fell()
+	if s.lot.IntN(6) > 0 { // else they go on into the next life: what was sent once more may be lost again
+		forget()
+	}
+	s.count(randomMoment)
+}
+
+// running makes sure that a daemon without a trap runs.
+func (s *siege) running() {
+	s.t.Helper()
+	if s.d == nil || !s.d.running() {
+		s.start(trap{})
+	}
+}
+
+// trapped starts the daemon with a trap and gives it what leads it there. When it does not come there in time, or is
+// through too soon, it is killed from outside, at what is then a random moment, and tried again.
+func (s *siege) trapped(p point) {
+	s.t.Helper()
+	tr := trap{Point: p, Wait: time.Duration(s.lot.IntN(700)) * time.Microsecond}
+	switch p {
+	case inClaim, inSettle, filmUpload, pictureUpload, betweenParts, nightlyBackup:
+	default:
+		tr.Skip = s.lot.IntN(4)
+	}
+	for range 4 {
+		s.fell()
+		if s.sends(tr) {
+			break
+		}
+		tr.Skip, tr.Wait = 0, tr.Wait/3
+	}
+	s.fsck(filepath.Join(s.data, bolt.FileName))
+	s.start(trap{})
+}
+
+// sends is one life of a daemon with a trap; it reports whether the trap killed it.
+func (s *siege) sends(tr trap) bool {
+	s.t.Helper()
+	forget := s.misbehave(1)
+	defer forget()
+	s.start(tr)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Second)
+	defer cancel()
+	s.write(ctx, 12, tr.Point)
+	select {
+	case <-s.d.done:
+	case <-ctx.Done():
+	}
+	switch {
+	case s.d.running():
+		s.fell()
+		s.count(randomMoment)
+		return false
+	case s.sprung(tr.Point):
+		s.count(tr.Point)
+	default:
+		s.t.Fatalf("round %d: the daemon ended by itself:\n%s", s.round, s.d.log)
+	}
+	return true
+}
+
+// fsck checks the files of a pattern that no process has open.
+func (s *siege) fsck(pattern string) {
+	s.t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range files {
+		if problems, err := bolt.Fsck(f); err != nil || len(problems) > 0 {
+			s.t.Fatalf("round %d: %s: %v %q", s.round, f, err, problems)
+		}
+	}
+}
+
+// platformsToo kills the platforms while requests are on their way to them, and with bothKilled the daemon as well.
+// What they published before is in their journal; half an upload is not.
+func (s *siege) platformsToo(p point) {
+	s.t.Helper()
+	s.running()
+	s.settle(false) // so that the brand's queues do not wait after a failure
+	if p == bothKilled || s.lot.IntN(2) == 0 {
+		s.admin(http.MethodPost, "faults", m{"kind": sandbox.PublishThenHang}, nil) // out, and nobody hears of it
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Duration(10+s.lot.IntN(120))*time.Millisecond)
+	defer cancel()
+	s.write(ctx, 100, p)
+	if p == bothKilled && s.lot.IntN(2) == 0 {
+		s.fell()
+	}
+	s.box.kill()
+	if p == bothKilled {
+		s.fell()
+		s.fsck(filepath.Join(s.data, bolt.FileName))
+	}
+	away := time.Duration(s.lot.IntN(200)) * time.Millisecond
+	if p == bothKilled && s.lot.IntN(4) > 0 {
+		s.start(trap{})
+		looks := crashLooks()
+		away += looks[len(looks)-1] // no look of this time proves anything
+	}
+	_ = pause(s.t.Context(), away)
+	s.raise()
+	s.count(p)
+	s.running()
+}
+
+// backup kills the daemon while it writes the copy that somebody asked for.
+func (s *siege) backup() {
+	s.t.Helper()
+	s.running()
+	s.write(s.t.Context(), 6, "")
+	name := filepath.Join(s.dir, fmt.Sprintf("asked-%d.db", s.round))
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+	defer cancel()
+	asked := make(chan int, 1)
+	go func() { asked <- s.askLocally(ctx, "/_local/backup", m{"path": name}) }()
+	if err := whenThere(ctx, name+".tmp", nil, time.Duration(s.lot.IntN(2500))*time.Microsecond); err != nil {
+		s.t.Fatalf("round %d: no backup began: %v", s.round, err)
+	}
+	s.fell()
+	if status := <-asked; status == http.StatusNoContent {
+		s.count(randomMoment) // it was finished already
+		s.fsck(name)
+	} else {
+		s.count(askedBackup)
+		s.fsck(filepath.Join(s.dir, "asked-*.db")) // what has its name is whole
+	}
+	s.fsck(filepath.Join(s.data, bolt.FileName))
+	s.start(trap{})
+}
+
+// misbehave arms faults at the platforms' posting calls, each for a few of them.
+func (s *siege) misbehave(most int) (forget func()) {
+	s.t.Helper()
+	kinds := []sandbox.FaultKind{
+		sandbox.PublishThenCut, sandbox.PublishThenStatus, sandbox.PublishThenEmpty, sandbox.CutBefore, sandbox.HTML502,
+		sandbox.PublishThenHang, sandbox.HangBefore, sandbox.PublishThenHalf,
+	}
+	for _, platform := range []string{"twitter", "facebook", "reddit", "youtube"} {
+		if s.lot.IntN(2) == 0 {
+			continue
+		}
+		s.admin(http.MethodPost, "faults", m{
+			"platform": platform, "kind": kinds[s.lot.IntN(len(kinds))], "times": 1 + s.lot.IntN(most), "status": 500,
+			"delay": "300ms", "after": s.lot.IntN(3),
+		}, nil)
+	}
+	return func() { s.admin(http.MethodDelete, "faults", nil, nil) }
+}
+
+// finish lets everything end: what waited is settled, the files are whole, and the record is what was asked for.
+func (s *siege) finish() {
+	s.t.Helper()
+	s.running()
+	s.settle(true)
+	s.compare()
+	s.complete()
+	s.d.stop(s.t)
+	s.d = nil
+	s.fsck(filepath.Join(s.data, bolt.FileName))
+	s.fsck(filepath.Join(s.data, "backups", "crier-*.db"))
+}
+
+// table prints what was done.
+func (s *siege) table(rounds int) {
+	s.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d, %d rounds: %d posts accepted, %d acts on the platforms\n", s.seed, rounds, len(s.letters), len(s.record()))
+	fmt.Fprintf(&b, "a person decided %d times, and %d times sent at once what waited after a failure\n", s.persons, s.hurried)
+	fmt.Fprintf(&b, "the longest that a restart took to settle: %s\n", s.longest.Round(10*time.Millisecond))
+	for _, p := range append(namedPoints(), randomMoment) {
+		fmt.Fprintf(&b, "%5d killed %s\n", s.kills[p], p)
+	}
+	s.t.Log(b.String())
 }

@@ -28,6 +28,8 @@ type town struct {
 	// transport and env are the daemon's; nil means its own.
 	transport http.RoundTripper
 	env       func(string) (string, bool)
+	// looks is the platforms' horizon; nil means one of a second.
+	looks []time.Duration
 }
 
 // newTown makes a town of the demo's accounts. Each edit is an old text of the configuration and what stands there
@@ -73,10 +75,14 @@ func (w *town) start(t *testing.T) *crier {
 	if err != nil {
 		t.Fatal(err)
 	}
+	looks := w.looks
+	if looks == nil {
+		looks = []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, 900 * time.Millisecond}
+	}
 	ready := make(chan net.Addr, 1)
 	a, err := app.New(t.Context(), app.Options{
 		Config: c, Version: "e2e", Grace: 2 * time.Second, Transport: w.transport, Env: w.env,
-		Looks: []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, 900 * time.Millisecond},
+		Looks: looks,
 		Ready: func(addr net.Addr) { ready <- addr },
 	})
 	if err != nil {
@@ -163,9 +169,15 @@ func (w *town) underWay(t *testing.T, n int) {
 }
 
 // public is the address that the world knows for one of the sandbox's.
-func (w *town) public(address string) string {
+func (w *town) public(address string) string { return publicOf(w.base, address) }
+
+// onPages begins the addresses of the posts of Pages.
+const onPages = "https://www.facebook.com/"
+
+func publicOf(base, address string) string {
 	return strings.NewReplacer(
-		w.base+"/x/", "https://x.com/", w.base+"/youtube/", "https://www.youtube.com/", w.base+"/reddit/", "https://www.reddit.com/",
+		base+"/x/", "https://x.com/", base+"/youtube/", "https://www.youtube.com/",
+		base+"/reddit/", "https://www.reddit.com/", base+"/graph/", onPages,
 	).Replace(address)
 }
 
@@ -191,6 +203,7 @@ type (
 		CancelRequested                                       bool                                 `json:"cancel_requested"`
 		AttemptsLog                                           []struct{ Outcome, Decision string } `json:"attempts_log"`
 		etag                                                  string
+		by                                                    string // the key that reads it
 	}
 	part struct {
 		Index       int

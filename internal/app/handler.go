@@ -33,8 +33,9 @@ func (a *App) serveAPI(outlets []scheduler.Outlet, secrets config.Secrets) error
 	}
 	rest, err := api.New(api.Deps{
 		Store: a.store, Scheduler: a.sched, Files: a.files, Fetcher: fetcher, Directory: a.people,
-		Outlets: a.apiOutlets(outlets), ConfiguredKeys: keys, Sealer: a.sealer, Hub: a.hub,
+		Outlets: a.apiOutlets(outlets), ConfiguredKeys: keys, Sealer: a.sealer, Hub: a.hub, GoingDown: a.goingDown.Load,
 		NewID: newID, Now: a.opts.Now, Log: a.opts.Log, Version: a.opts.Version, PlanSeries: a.planner.PlanOne,
+		Stall: a.opts.HTTP.Stall,
 	})
 	if err != nil {
 		return fmt.Errorf("the API: %w", err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,28 +13,32 @@ import (
 	"crier/scheduler"
 )
 
-// Run serves and sends until ctx ends, then goes down in order: not ready, cron, claims, what is in flight, HTTP, the
-// store. It returns the first error that ended it, or nil.
+// Run serves and sends until ctx ends, then goes down in order: not ready, cron, claims, what is in flight, those who
+// wait for a post, HTTP, the store. It returns the first error that ended it, or nil; being told to end while it starts is
+// none.
 func (a *App) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.Close()) }()
-	// A series catches up with at most its latest run: said before the first turn.
-	if err := a.planner.CatchUp(ctx); err != nil {
-		return fmt.Errorf("catching up: %w", err)
+	told := ctx
+	if err := a.planner.Begin(ctx); err != nil {
+		return unlessTold(told, fmt.Errorf("planning: %w", err))
 	}
-	main, err := new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.Listen)
+	main, err := a.opts.Listen(ctx, "tcp", a.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("listening: %w", err)
+		return unlessTold(told, fmt.Errorf("listening: %w", err))
 	}
 	local, err := a.listenLocal(ctx)
 	if err != nil {
-		return errors.Join(err, main.Close())
+		return errors.Join(unlessTold(told, err), main.Close())
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	public, private := a.server(a.handler), a.server(a.localHandler())
+	limits := a.opts.HTTP.withDefaults()
+	outer := newDoor(main, limits.Connections)
+	public, private := server(limits, a.handler), server(limits, a.localHandler())
+	public.ConnState = outer.state
 	served := make(chan error, 2)
-	go func() { served <- public.Serve(main) }()
+	go func() { served <- public.Serve(outer) }()
 	go func() { served <- private.Serve(local) }()
 
 	clock, err := scheduler.NewClockwork(ctx, a.chores(), a.opts.Log)
@@ -56,16 +59,18 @@ func (a *App) Run(ctx context.Context) (err error) {
 	case err := <-served:
 		ended = fmt.Errorf("serving: %w", err)
 	case err := <-sent:
-		ended, finished = err, true
+		ended, finished = unlessTold(told, err), true
 	}
 	a.opts.Log.InfoContext(ctx, "Crier is going down")
+	a.goingDown.Store(true)
 	cancel(errGoingDown)
 	down, stop := context.WithTimeout(context.WithoutCancel(ctx), a.opts.Grace+10*time.Second)
 	defer stop()
 	errs := []error{ended, clock.Stop(down)}
 	if !finished {
-		errs = append(errs, <-sent)
+		errs = append(errs, unlessTold(told, <-sent))
 	}
+	a.hub.Close()
 	quick, done := context.WithTimeout(down, 5*time.Second)
 	defer done()
 	if public.Shutdown(quick) != nil {
@@ -77,17 +82,15 @@ func (a *App) Run(ctx context.Context) (err error) {
 	return errors.Join(errs...)
 }
 
-var errGoingDown = errors.New("going down")
-
-// server bounds what a slow or hostile client can hold on to. Bodies and answers have bounds of their own, per route.
-func (a *App) server(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+// unlessTold drops the error of a start that was cut short because ctx has ended: who is told to end has not failed.
+func unlessTold(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
 	}
+	return err
 }
+
+var errGoingDown = errors.New("going down")
 
 // listenLocal opens the socket in the data folder, which only the daemon's own user can reach. A socket that an
 // earlier daemon left is in nobody's use, since the store's lock is ours.
@@ -96,7 +99,7 @@ func (a *App) listenLocal(ctx context.Context) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("the local socket: %w", err)
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	l, err := a.opts.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("the local socket: %w", err)
 	}
@@ -129,6 +132,16 @@ func (a *App) nightly(ctx context.Context) error {
 	dir := filepath.Join(a.cfg.DataDir, "backups")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the folder of backups: %w", err)
+	}
+	// What a kill left half written has nobody who would go on with it.
+	unfinished, err := filepath.Glob(filepath.Join(dir, "crier-*.db.tmp"))
+	if err != nil {
+		return fmt.Errorf("listing the backups: %w", err)
+	}
+	for _, f := range unfinished {
+		if err := os.Remove(f); err != nil {
+			return fmt.Errorf("dropping an unfinished backup: %w", err)
+		}
 	}
 	name := filepath.Join(dir, "crier-"+a.opts.Now().UTC().Format("20060102-150405")+".db")
 	if err := a.store.Backup(ctx, name); err != nil {

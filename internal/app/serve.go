@@ -30,7 +30,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	}
 	a, err := New(ctx, Options{Config: c, Log: o.Log, Version: o.Version})
 	if err != nil {
-		return err
+		return unlessTold(ctx, err)
 	}
 	return a.Run(ctx)
 }

@@ -33,6 +33,7 @@ const (
 	LatePublish        FaultKind = "late_publish"          // answered at once with Status (0: cut); the act happens Delay later
 	RateHeadersZero    FaultKind = "rate_headers_zero"     // all as usual, but the rate headers say that nothing is left
 	LateListing        FaultKind = "late_listing"          // all as usual, but the act shows in listings Delay later
+	Slow               FaultKind = "slow"                  // all as usual, but Delay later; a client that leaves meanwhile is acted for
 )
 
 // Fault is one misbehaviour and when it strikes.
@@ -58,12 +59,12 @@ type Fault struct {
 
 // modifies reports whether the fault leaves the answer to others: such faults add up, of all the rest the oldest
 // that matches strikes alone.
-func (k FaultKind) modifies() bool { return k == RateHeadersZero || k == LateListing }
+func (k FaultKind) modifies() bool { return k == RateHeadersZero || k == LateListing || k == Slow }
 
 func (k FaultKind) valid() bool {
 	return slices.Contains([]FaultKind{
 		Refuse, PublishThenStatus, PublishThenCut, PublishThenHalf, PublishThenEmpty, PublishThenHang, PublishThenHTML502,
-		HTML502, CutBefore, HangBefore, RateLimit, Redirect, LatePublish, RateHeadersZero, LateListing,
+		HTML502, CutBefore, HangBefore, RateLimit, Redirect, LatePublish, RateHeadersZero, LateListing, Slow,
 	}, k)
 }
 
@@ -102,6 +103,7 @@ func (s *Sandbox) Behave() {
 type struck struct {
 	decide  *Fault
 	late    time.Duration
+	slow    time.Duration
 	zero    bool
 	zeroFor time.Duration
 }
@@ -129,6 +131,8 @@ func (s *Sandbox) match(platform, line, identity string, commit bool) struck {
 		switch {
 		case a.Kind == LateListing:
 			out.late = max(out.late, a.Delay)
+		case a.Kind == Slow:
+			out.slow = max(out.slow, a.Delay)
 		case a.Kind == RateHeadersZero:
 			out.zero, out.zeroFor = true, a.Delay
 		default:
@@ -155,6 +159,9 @@ const gatewayPage = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<b
 func (s *Sandbox) answer(w http.ResponseWriter, r *http.Request, p platform, hit struck) int {
 	if hit.late > 0 {
 		r = r.WithContext(context.WithValue(r.Context(), lateKey{}, hit.late))
+	}
+	if hit.slow > 0 {
+		hang(r, hit.slow)
 	}
 	f := hit.decide
 	if f == nil {
@@ -215,7 +222,7 @@ func (s *Sandbox) answer(w http.ResponseWriter, r *http.Request, p platform, hit
 			return cut(w, nil)
 		}
 		return send(w, f.response(status))
-	case RateHeadersZero, LateListing:
+	case RateHeadersZero, LateListing, Slow:
 	}
 	return send(w, run(p, r))
 }

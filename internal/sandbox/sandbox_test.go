@@ -201,6 +201,7 @@ func TestFaultsOnTheWire(t *testing.T) {
 		{fault: Fault{Kind: LatePublish, Delay: hour}},
 		{fault: Fault{Kind: RateHeadersZero}, status: 201, published: true},
 		{fault: Fault{Kind: LateListing, Delay: hour}, status: 201, published: true},
+		{fault: Fault{Kind: Slow, Delay: hour}, status: 201, published: true},
 	} {
 		t.Run(string(tt.fault.Kind)+" "+strconv.Itoa(tt.fault.Status), func(t *testing.T) {
 			t.Parallel()
@@ -248,6 +249,30 @@ func TestFaultsOnTheWire(t *testing.T) {
 				}
 				if got := w.tweet(t, brand(), "after"); got.status != http.StatusCreated {
 					t.Errorf("after the fault: %d %s %v", got.status, got.body, got.err)
+				}
+			})
+		})
+	}
+}
+
+// A slow platform takes its time, and acts for a client that did not wait.
+func TestASlowPlatformActsAllTheSame(t *testing.T) {
+	t.Parallel()
+	for name, patience := range map[string]time.Duration{"for who waits": 0, "for who leaves": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, nil)
+				w.Misbehave(Fault{Kind: Slow, Delay: time.Minute})
+				w.client.Timeout = patience
+				began := time.Now()
+				got := w.tweet(t, brand(), "hello")
+				if took := time.Since(began); patience == 0 && (got.status != http.StatusCreated || took != time.Minute) || patience > 0 && (got.err == nil || took != patience) {
+					t.Errorf("after %s: %d %v", took, got.status, got.err)
+				}
+				synctest.Wait()
+				if n := len(w.Record()); n != 1 {
+					t.Errorf("%d acts, want 1", n)
 				}
 			})
 		})

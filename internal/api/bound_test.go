@@ -18,11 +18,25 @@ import (
 	"crier/store"
 )
 
-// waiting makes a post and waits for it, which nobody sends; end lets it go and gives the answer.
+// opened is a body that tells when it begins to be read: its request is at work then.
+type opened struct {
+	io.Reader
+	once sync.Once
+	seen chan struct{}
+}
+
+func (o *opened) Read(b []byte) (int, error) {
+	o.once.Do(func() { close(o.seen) })
+	return o.Reader.Read(b)
+}
+
+// waiting makes a post and waits for it, which nobody sends; end lets it go and gives the answer. It returns when the
+// request is at work.
 func (h *house) waiting() (end func() *httptest.ResponseRecorder) {
 	h.t.Helper()
 	w := httptest.NewRecorder()
-	r := httptest.NewRequestWithContext(h.t.Context(), "POST", posts, strings.NewReader(`{"text":"waits","targets":["acme-x"],"at":"now"}`))
+	body := &opened{Reader: strings.NewReader(`{"text":"waits","targets":["acme-x"],"at":"now"}`), seen: make(chan struct{})}
+	r := httptest.NewRequestWithContext(h.t.Context(), "POST", posts, body)
 	r.Header.Set("Authorization", "Bearer "+keyOf("mia"))
 	r.Header.Set("Prefer", "wait=60")
 	over := make(chan struct{})
@@ -30,6 +44,11 @@ func (h *house) waiting() (end func() *httptest.ResponseRecorder) {
 		defer close(over)
 		h.handler.ServeHTTP(w, r)
 	}()
+	select {
+	case <-body.seen:
+	case <-over:
+		h.t.Fatalf("who should wait is answered %d %s", w.Code, w.Body)
+	}
 	return func() *httptest.ResponseRecorder {
 		h.hub.Close()
 		<-over
@@ -59,7 +78,6 @@ func TestWhatIsTooMuchAtATimeIsRefusedAndSaysSo(t *testing.T) {
 	h.deps.MaxAtWork = 1
 	h.open()
 	end := h.waiting()
-	h.until(func() bool { return h.ask("jo", "GET", "/api/v1/me", "").status == http.StatusServiceUnavailable })
 	r := h.ask("jo", "GET", "/api/v1/me", "")
 	if r.code(503, "overloaded"); r.header.Get("Retry-After") == "" {
 		t.Error("a refusal does not say when to ask again")

@@ -12,6 +12,7 @@ GOLANGCI ?= $(GO) tool -modfile=tools.mod golangci-lint
 # What a run can change: make test GOTESTFLAGS=-race, make crash ROUNDS=200, make fuzz FUZZTIME=10m.
 GOTESTFLAGS ?=
 ROUNDS      ?= 20
+SEEDS       ?= 200
 FUZZTIME    ?= 10s
 BENCHTIME   ?= 1s
 PEERS       ?=
@@ -19,7 +20,7 @@ PEERS       ?=
 # Files that tests write and that are committed: the OpenAPI document.
 GENERATED := internal/api/openapi.yaml
 
-.PHONY: help build run demo test race short fuzz e2e crash lint fmt fmt-check generate verify cover bench bench-peers vuln check clean
+.PHONY: help build run demo test race short fuzz e2e crash sim lint fmt fmt-check generate verify cover bench bench-peers vuln check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -54,6 +55,10 @@ e2e: ## the whole daemon against the platforms in miniature
 crash: ## kill the daemon ROUNDS (20) times amid its work and count what the platforms saw
 	@grep -rq '^func TestCrashLoop(' internal/app || { echo 'internal/app has no TestCrashLoop' >&2; exit 1; }
 	CRIER_CRASH_ROUNDS=$(ROUNDS) $(GO) test ./internal/app -run '^TestCrashLoop$$' -count=1 -timeout 30m -v
+
+sim: ## play SEEDS (200) seeds of days in which everything goes wrong
+	@grep -rq '^func TestSimulation(' internal/app || { echo 'internal/app has no TestSimulation' >&2; exit 1; }
+	CRIER_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/app -run '^TestSimulation$$' -count=1 -timeout 60m -v
 
 lint: ## linters, and a planted bad package that they must catch
 	$(GOLANGCI) run ./...

@@ -24,6 +24,19 @@ type suspicion struct {
 	by    time.Duration
 }
 
+// setback is a step of the wall clock back: what it had shown up to before may have been by too late.
+type setback struct {
+	before time.Time
+	by     time.Duration
+}
+
+// maxSetbacks bounds what is remembered of a clock that keeps jumping; the oldest are forgotten.
+const maxSetbacks = 64
+
+// forgotten is how far back a look goes for an attempt that, by our clock, lies ahead: the clock was set back while
+// nobody here was watching it, nobody knows by how much.
+const forgotten = 24 * time.Hour
+
 // Clock compares the wall clock with the boot clock. Make it with the scheduler's heartbeat.
 type Clock struct {
 	s    *Scheduler
@@ -55,6 +68,9 @@ func (c *Clock) Beat(ctx context.Context) time.Duration {
 		step = 0
 	} else {
 		s.suspect.Store(&suspicion{since: boot, wall: wall, by: step})
+		if step < 0 {
+			s.setBack(setback{before: wall.Add(-step), by: -step})
+		}
 		s.cfg.Log.WarnContext(ctx, "the wall clock has jumped: nothing is sent until a platform agrees or a minute has passed", "by", step)
 	}
 	if j := s.suspect.Load(); j != nil && boot-j.since >= clockDistrust {
@@ -62,6 +78,33 @@ func (c *Clock) Beat(ctx context.Context) time.Duration {
 		s.cfg.Log.InfoContext(ctx, "the wall clock has been steady for a minute: sending again")
 	}
 	return step
+}
+
+func (s *Scheduler) setBack(b setback) {
+	var all []setback
+	if known := s.setbacks.Load(); known != nil {
+		all = append(all, (*known)[max(0, len(*known)-maxSetbacks+1):]...)
+	}
+	all = append(all, b)
+	s.setbacks.Store(&all) // the heartbeat alone writes
+}
+
+// earliest is the earliest time by today's clock that began, read off the clock as it was then, can stand for. A look
+// that began later than the platform did would take what is out for absent, and it would be sent again.
+func (s *Scheduler) earliest(began time.Time) time.Time {
+	now := s.cfg.Now().Round(0)
+	from := began
+	if known := s.setbacks.Load(); known != nil {
+		for _, b := range *known {
+			if !began.After(b.before) {
+				from = from.Add(-b.by)
+			}
+		}
+	}
+	if from.After(now) {
+		from = now.Add(-forgotten)
+	}
+	return from
 }
 
 // suspended reports whether claims wait for the clock to be trusted again.

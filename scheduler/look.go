@@ -94,7 +94,7 @@ func (s *Scheduler) look(work context.Context, w store.Work) (o outcome) {
 		since = w.Delivery.Due
 	}
 	flight := &adapters.Flight{}
-	look, err := lane.adapter.Find(adapters.WithFlight(ctx, flight), req, since)
+	look, err := lane.adapter.Find(adapters.WithFlight(ctx, flight), req, s.earliest(since))
 	s.trustClock(flight)
 	return finish(look, err)
 }

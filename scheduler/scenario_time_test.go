@@ -79,6 +79,27 @@ func TestTheWallClockAnHourBack(t *testing.T) {
 	})
 }
 
+// TestAClockThatWasAheadHidesNothingFromALook has a post go out, its answer lost, while the clock is five hours ahead.
+func TestAClockThatWasAheadHidesNothingFromALook(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.withBoot()
+		w.p.script["acme"] = []behaviour{cutAfter}
+		w.p.hidden = true
+		w.skew.Store(int64(5 * time.Hour))
+		a := w.send("acme", "one", 5*time.Second)
+		w.startWithChores(nil)
+		w.pass(8 * time.Second)
+		w.is(a, post.Unconfirmed)
+		w.skew.Store(0)
+		w.p.mu.Lock()
+		w.p.hidden = false
+		w.p.mu.Unlock()
+		w.pass(7 * time.Hour)
+		w.is(a, post.Published)
+		w.said("acme-id", "one")
+	})
+}
+
 func TestAStepBackStretchesNoHoldOfThePlatform(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.withBoot()

@@ -102,6 +102,7 @@ type Scheduler struct {
 	workers  sync.WaitGroup
 	prepare  *preparing
 	suspect  atomic.Pointer[suspicion]
+	setbacks atomic.Pointer[[]setback]
 	lastTurn atomic.Int64
 	flying   atomic.Int64
 	lag      atomic.Int64

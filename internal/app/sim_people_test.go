@@ -391,8 +391,8 @@ func (w *simWorld) takeBack() {
 	}
 }
 
-// stepClock sets the clock back. One that runs ahead is left out: a look for a post that went out meanwhile begins
-// later than the platform says that it came, so that it is not found. docs/reliability.md names that as open.
+// stepClock sets the clock back. One that runs ahead is left out: set right and followed by a restart, nobody knows any
+// more that a look has to begin earlier than the attempt says. docs/reliability.md names that as open.
 func (w *simWorld) stepClock() {
 	w.step(one(w, []time.Duration{-time.Hour, -10 * time.Minute, -time.Minute}))
 }

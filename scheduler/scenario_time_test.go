@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"crier/internal/post"
+	"crier/store"
 )
 
 // The scenarios of time: the clock steps, the machine sleeps or is off.
@@ -94,6 +95,30 @@ func TestAClockThatWasAheadHidesNothingFromALook(t *testing.T) {
 		w.p.mu.Lock()
 		w.p.hidden = false
 		w.p.mu.Unlock()
+		w.pass(7 * time.Hour)
+		w.is(a, post.Published)
+		w.said("acme-id", "one")
+	})
+}
+
+// TestAClockThatWasSetBackWhileTheDaemonWasDown finds a post whose process died with the request under way, five hours
+// ahead: by the clock that is right again the attempt lies in the future.
+func TestAClockThatWasSetBackWhileTheDaemonWasDown(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.withBoot()
+		w.skew.Store(int64(5 * time.Hour))
+		a := w.send("acme", "one", 5*time.Second)
+		w.pass(10 * time.Second)
+		out, err := w.store.Turn(w.t.Context(), store.Turn{
+			Now: w.now(), Owner: "the dead", Lease: 5 * time.Minute, Room: map[post.Kind]int{post.Brand: 1},
+		})
+		w.ok(err)
+		if len(out.Claims) != 1 {
+			t.Fatalf("%d claims, want 1", len(out.Claims))
+		}
+		w.p.posts = append(w.p.posts, seen{By: "acme-id", Text: "one", ID: "out", At: 10 * time.Second})
+		w.skew.Store(0)
+		w.startWithChores(nil)
 		w.pass(7 * time.Hour)
 		w.is(a, post.Published)
 		w.said("acme-id", "one")

@@ -115,7 +115,6 @@ type simWorld struct {
 	films    map[string]string // a person's uploaded film
 	posts    []*simPost
 	series   []simSeries
-	stopped  map[string]bool
 	n        int
 	story    []string
 	did      map[string]int
@@ -167,7 +166,7 @@ func newSimWorld(t *testing.T, lot *rand.Rand, size int) *simWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &simWorld{t: t, lot: lot, dir: dir, films: map[string]string{}, stopped: map[string]bool{}, did: map[string]int{}}
+	w := &simWorld{t: t, lot: lot, dir: dir, films: map[string]string{}, did: map[string]int{}}
 	w.people = []string{"sam"}
 	var logins []sandbox.Identity
 	id := 0

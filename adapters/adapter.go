@@ -23,8 +23,8 @@ type Adapter interface {
 	// Publish performs exactly one public act and returns its receipt; RemoteID is then never empty.
 	// Every other end is an *Error whose Fate says whether the act may have happened.
 	Publish(ctx context.Context, r Request) (post.Receipt, error)
-	// Find looks once on the platform for the act, at or after since. A read that failed is an error, not a Look;
-	// it proves nothing.
+	// Find looks once on the platform for the act, at or after since by the platform's own clock, as nearly as that is
+	// known. A read that failed is an error, not a Look; it proves nothing.
 	Find(ctx context.Context, r Request, since time.Time) (Look, error)
 }
 

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"crier/adapters"
@@ -24,18 +25,74 @@ type suspicion struct {
 	by    time.Duration
 }
 
-// setback is a step of the wall clock back: what it had shown up to before may have been by too late.
-type setback struct {
-	before time.Time
-	by     time.Duration
+// forgotten is how far back a look goes for an attempt that, by our clock, lies ahead: the clock was set back before
+// any platform had said what time it is, nobody knows by how much.
+const forgotten = 24 * time.Hour
+
+// apart is how far a claim's own idea of the platform's time may be from what the platform says before anything is
+// sent. It is well below what the adapters' looks allow for.
+const apart = 30 * time.Second
+
+// theirs is what a platform's clock showed when our clocks showed that. From the boot clock follows what it shows now,
+// whatever becomes of our wall clock; it was read a little after the platform had written its date, so that what follows
+// is never later than the platform's own time by more than clocks drift.
+type theirs struct {
+	date, wall time.Time
+	boot       time.Duration
 }
 
-// maxSetbacks bounds what is remembered of a clock that keeps jumping; the oldest are forgotten.
-const maxSetbacks = 64
+// dates is the time by the platforms' own clocks. The zero value knows none.
+type dates struct {
+	mu sync.Mutex
+	by map[post.Platform]theirs
+}
 
-// forgotten is how far back a look goes for an attempt that, by our clock, lies ahead: the clock was set back while
-// nobody here was watching it, nobody knows by how much.
-const forgotten = 24 * time.Hour
+func (d *dates) set(p post.Platform, t theirs) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.by == nil {
+		d.by = make(map[post.Platform]theirs)
+	}
+	d.by[p] = t
+}
+
+// at gives each platform's time at an instant of our clocks. Without a boot clock it goes by the wall clock.
+func (d *dates) at(wall time.Time, boot func() time.Duration) map[post.Platform]time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make(map[post.Platform]time.Time, len(d.by))
+	for p, t := range d.by {
+		if boot != nil {
+			all[p] = t.date.Add(boot() - t.boot)
+		} else {
+			all[p] = t.date.Add(wall.Sub(t.wall))
+		}
+	}
+	return all
+}
+
+// platformTimes is now by the clocks of the platforms that have said what they show.
+func (s *Scheduler) platformTimes(now time.Time) map[post.Platform]time.Time {
+	return s.dates.at(now.Round(0), s.cfg.Boot)
+}
+
+// hear takes from a flight what time the platform says it is: for looks, and as a witness for our wall clock.
+func (s *Scheduler) hear(p post.Platform, f *adapters.Flight) {
+	calls := f.Calls()
+	for i := len(calls) - 1; i >= 0; i-- {
+		date, err := http.ParseTime(calls[i].Header.Get("Date"))
+		if err != nil {
+			continue
+		}
+		t := theirs{date: date.UTC(), wall: s.cfg.Now().Round(0)}
+		if s.cfg.Boot != nil {
+			t.boot = s.cfg.Boot()
+		}
+		s.dates.set(p, t)
+		break
+	}
+	s.trustClock(calls)
+}
 
 // Clock compares the wall clock with the boot clock. Make it with the scheduler's heartbeat.
 type Clock struct {
@@ -68,9 +125,6 @@ func (c *Clock) Beat(ctx context.Context) time.Duration {
 		step = 0
 	} else {
 		s.suspect.Store(&suspicion{since: boot, wall: wall, by: step})
-		if step < 0 {
-			s.setBack(setback{before: wall.Add(-step), by: -step})
-		}
 		s.cfg.Log.WarnContext(ctx, "the wall clock has jumped: nothing is sent until a platform agrees or a minute has passed", "by", step)
 	}
 	if j := s.suspect.Load(); j != nil && boot-j.since >= clockDistrust {
@@ -78,33 +132,6 @@ func (c *Clock) Beat(ctx context.Context) time.Duration {
 		s.cfg.Log.InfoContext(ctx, "the wall clock has been steady for a minute: sending again")
 	}
 	return step
-}
-
-func (s *Scheduler) setBack(b setback) {
-	var all []setback
-	if known := s.setbacks.Load(); known != nil {
-		all = append(all, (*known)[max(0, len(*known)-maxSetbacks+1):]...)
-	}
-	all = append(all, b)
-	s.setbacks.Store(&all) // the heartbeat alone writes
-}
-
-// earliest is the earliest time by today's clock that began, read off the clock as it was then, can stand for. A look
-// that began later than the platform did would take what is out for absent, and it would be sent again.
-func (s *Scheduler) earliest(began time.Time) time.Time {
-	now := s.cfg.Now().Round(0)
-	from := began
-	if known := s.setbacks.Load(); known != nil {
-		for _, b := range *known {
-			if !began.After(b.before) {
-				from = from.Add(-b.by)
-			}
-		}
-	}
-	if from.After(now) {
-		from = now.Add(-forgotten)
-	}
-	return from
 }
 
 // suspended reports whether claims wait for the clock to be trusted again.
@@ -118,12 +145,12 @@ func (s *Scheduler) suspended() bool {
 }
 
 // trustClock takes a platform's own time as a witness for the wall clock.
-func (s *Scheduler) trustClock(f *adapters.Flight) {
+func (s *Scheduler) trustClock(calls []adapters.Call) {
 	j := s.suspect.Load()
 	if j == nil {
 		return
 	}
-	for _, c := range f.Calls() {
+	for _, c := range calls {
 		if c.Ended.Before(j.wall) {
 			continue // read off the clock before the jump
 		}

@@ -33,7 +33,9 @@ type Attempted struct {
 	Delivery post.Delivery // as claimed
 	Part     int
 	Started  time.Time
-	Now      time.Time
+	// Began is when it began by the platform's clock, as nearly as that is known: where looks for it begin.
+	Began time.Time
+	Now   time.Time
 	// Receipt counts when Err is nil.
 	Receipt post.Receipt
 	Err     *adapters.Error
@@ -58,7 +60,7 @@ type Decision struct {
 // Decide says what follows from an attempt. It is a pure function; DESIGN section 4 has its table.
 func Decide(a Attempted) Decision {
 	d := Decision{Settled: post.Settled{
-		Part: a.Part, Fence: a.Delivery.Fence, From: a.Delivery.State, Counted: true, Began: a.Started,
+		Part: a.Part, Fence: a.Delivery.Fence, From: a.Delivery.State, Counted: true, Began: a.Began,
 	}}
 	part := &a.Delivery.Parts[a.Part]
 	if a.Err == nil {

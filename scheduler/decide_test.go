@@ -59,7 +59,7 @@ func attempted(fate adapters.Fate, reason adapters.Reason) scheduler.Attempted {
 			State: post.Sending, Fence: 7, FirstAttempt: noon.Add(-time.Second),
 			Parts: []post.Part{{Role: post.RolePost, State: post.PartSending}},
 		},
-		Started: noon.Add(-time.Second), Now: noon, Lot: 0.5, AuthFails: 1,
+		Started: noon.Add(-time.Second), Began: noon.Add(-time.Minute), Now: noon, Lot: 0.5, AuthFails: 1,
 		Err: &adapters.Error{Fate: fate, Reason: reason, Message: "so it is"},
 	}
 }
@@ -128,7 +128,7 @@ func TestEveryDecisionCarriesFencePartAndBegin(t *testing.T) {
 	for _, reason := range adapters.Reasons() {
 		a := attempted(adapters.Unknown, reason)
 		s := scheduler.Decide(a).Settled
-		if s.Fence != 7 || s.Part != 0 || !s.Began.Equal(a.Started) || s.Reason.Message != "so it is" {
+		if s.Fence != 7 || s.Part != 0 || !s.Began.Equal(a.Began) || s.Reason.Message != "so it is" {
 			t.Errorf("%s: %+v", reason, s)
 		}
 	}

@@ -203,7 +203,7 @@ func (s *Scheduler) askIdentity(ctx context.Context, l *lane, now time.Time) *ad
 		id, err = v.Verify(adapters.WithFlight(ask, flight))
 		return err
 	})
-	s.trustClock(flight)
+	s.hear(l.account.Platform, flight)
 	if err != nil {
 		e := *adapters.AsError(err)
 		e.Fate = adapters.Absent // asking is not posting

@@ -90,11 +90,11 @@ func (s *Scheduler) look(work context.Context, w store.Work) (o outcome) {
 		return finish(adapters.Look{}, absent(adapters.Server, "the content cannot be read", err))
 	}
 	since := w.Delivery.Parts[w.Part].Began
-	if since.IsZero() {
-		since = w.Delivery.Due
+	if now := s.cfg.Now(); since.After(now) {
+		since = now.Add(-forgotten)
 	}
 	flight := &adapters.Flight{}
-	look, err := lane.adapter.Find(adapters.WithFlight(ctx, flight), req, s.earliest(since))
-	s.trustClock(flight)
+	look, err := lane.adapter.Find(adapters.WithFlight(ctx, flight), req, since)
+	s.hear(lane.account.Platform, flight)
 	return finish(look, err)
 }

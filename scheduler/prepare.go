@@ -142,7 +142,7 @@ func (s *Scheduler) prepareOne(ctx context.Context, l *lane, d post.Delivery) {
 		return
 	}
 	a := Attempted{
-		Account: l.account, Delivery: d, Part: part, Started: started, Now: s.cfg.Now(), Err: &e, Lot: s.cfg.Lot(),
+		Account: l.account, Delivery: d, Part: part, Started: started, Began: started, Now: s.cfg.Now(), Err: &e, Lot: s.cfg.Lot(),
 	}
 	if e.Reason == adapters.Auth {
 		a.AuthFails = l.authFailed(a.Now)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"crier/internal/post"
-	"crier/store"
 )
 
 // The scenarios of time: the clock steps, the machine sleeps or is off.
@@ -80,47 +79,114 @@ func TestTheWallClockAnHourBack(t *testing.T) {
 	})
 }
 
-// TestAClockThatWasAheadHidesNothingFromALook has a post go out, its answer lost, while the clock is five hours ahead.
+// TestAClockThatWasAheadHidesNothingFromALook has a post go out, its answer lost, while the clock is five hours ahead;
+// the clock is set right before anybody looks.
 func TestAClockThatWasAheadHidesNothingFromALook(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.withBoot()
-		w.p.script["acme"] = []behaviour{cutAfter}
-		w.p.hidden = true
-		w.skew.Store(int64(5 * time.Hour))
-		a := w.send("acme", "one", 5*time.Second)
-		w.startWithChores(nil)
-		w.pass(8 * time.Second)
-		w.is(a, post.Unconfirmed)
-		w.skew.Store(0)
-		w.p.mu.Lock()
-		w.p.hidden = false
-		w.p.mu.Unlock()
-		w.pass(7 * time.Hour)
-		w.is(a, post.Published)
-		w.said("acme-id", "one")
-	})
+	t.Parallel()
+	tests := map[string]struct {
+		unseen int // looks that do not show it yet
+		ask    bool
+		// between is what happens while the clock is still ahead, the answer lost.
+		between func(*world)
+	}{
+		"in one life":                {},
+		"in the look before a resend": {unseen: 3},
+		"when a person says resend":   {unseen: 3, ask: true},
+		"after a restart": {between: func(w *world) {
+			w.end()
+			w.startWithChores(nil)
+		}},
+		"after a restart with the clock set right": {between: func(w *world) {
+			w.end()
+			w.skew.Store(0)
+			w.pass(8 * time.Hour) // by now the attempt no longer lies ahead
+			w.startWithChores(nil)
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := account("acme", post.Brand)
+			if tt.ask {
+				a.WhenNotSeen = post.Ask
+			}
+			inWorld(t, func(w *world) {
+				w.withBoot()
+				w.wrap = as(func(v *voice) dated { return dated{v} })
+				w.p.script["acme"] = []behaviour{cutAfter}
+				w.p.finds["acme"] = slices.Repeat([]finding{{set: true}}, tt.unseen)
+				w.skew.Store(int64(5 * time.Hour))
+				w.startWithChores(nil)
+				id := w.send("acme", "one", 5*time.Second)
+				w.pass(8 * time.Second)
+				w.is(id, post.Unconfirmed)
+				if tt.between != nil {
+					tt.between(w)
+				}
+				w.skew.Store(0)
+				w.pass(7 * time.Hour)
+				if tt.ask {
+					w.is(id, post.Unconfirmed, "not_seen")
+					w.change(id, func(d *post.Delivery) error { return d.Resolve(post.Verdict{}, w.now()) })
+					w.pass(time.Hour)
+				}
+				w.is(id, post.Published)
+				w.said("acme-id", "one")
+			}, a)
+		})
+	}
 }
 
-// TestAClockThatWasSetBackWhileTheDaemonWasDown finds a post whose process died with the request under way, five hours
-// ahead: by the clock that is right again the attempt lies in the future.
-func TestAClockThatWasSetBackWhileTheDaemonWasDown(t *testing.T) {
+// TestAClockThatWasAheadWhenTheDaemonDiedHidesNothing finds a post whose process died with the request under way, five
+// hours ahead, whether the attempt lies ahead or behind by the clock that is right again.
+func TestAClockThatWasAheadWhenTheDaemonDiedHidesNothing(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]time.Duration{"at once": time.Minute, "after hours": 8 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.withBoot()
+				w.wrap = as(func(v *voice) dated { return dated{v} })
+				w.p.script["acme"] = []behaviour{slow}
+				w.skew.Store(int64(5 * time.Hour))
+				w.startWithChores(nil)
+				id := w.send("acme", "one", 5*time.Second)
+				w.pass(6 * time.Second)
+				w.is(id, post.Sending)
+				w.store.failing.Store(true) // no result reaches the disk any more
+				w.end()
+				w.ok(w.store.Close())
+				w.skew.Store(0)
+				w.pass(off)
+				w.open()
+				w.startWithChores(nil)
+				w.pass(7 * time.Hour)
+				w.is(id, post.Published)
+				w.said("acme-id", "one")
+			})
+		})
+	}
+}
+
+// TestWhatIsDueBeforeAPlatformHasSaidItsTimeWaitsForIt has the daemon start five hours ahead with a post due and die
+// over its first request.
+func TestWhatIsDueBeforeAPlatformHasSaidItsTimeWaitsForIt(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.withBoot()
+		w.wrap = as(func(v *voice) dated { return dated{v} })
+		w.p.script["acme"] = []behaviour{slow}
 		w.skew.Store(int64(5 * time.Hour))
-		a := w.send("acme", "one", 5*time.Second)
-		w.pass(10 * time.Second)
-		out, err := w.store.Turn(w.t.Context(), store.Turn{
-			Now: w.now(), Owner: "the dead", Lease: 5 * time.Minute, Room: map[post.Kind]int{post.Brand: 1},
-		})
-		w.ok(err)
-		if len(out.Claims) != 1 {
-			t.Fatalf("%d claims, want 1", len(out.Claims))
-		}
-		w.p.posts = append(w.p.posts, seen{By: "acme-id", Text: "one", ID: "out", At: 10 * time.Second})
-		w.skew.Store(0)
+		id := w.send("acme", "one", 0)
 		w.startWithChores(nil)
-		w.pass(7 * time.Hour)
-		w.is(a, post.Published)
+		w.pass(time.Second)
+		w.is(id, post.Sending)
+		w.store.failing.Store(true)
+		w.end()
+		w.ok(w.store.Close())
+		w.skew.Store(0)
+		w.pass(8 * time.Hour)
+		w.open()
+		w.startWithChores(nil)
+		w.pass(time.Hour)
+		w.is(id, post.Published)
 		w.said("acme-id", "one")
 	})
 }

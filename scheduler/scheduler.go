@@ -102,7 +102,7 @@ type Scheduler struct {
 	workers  sync.WaitGroup
 	prepare  *preparing
 	suspect  atomic.Pointer[suspicion]
-	setbacks atomic.Pointer[[]setback]
+	dates    dates
 	lastTurn atomic.Int64
 	flying   atomic.Int64
 	lag      atomic.Int64
@@ -242,7 +242,7 @@ func (s *Scheduler) until(next, turned time.Time) time.Duration {
 func (s *Scheduler) turn(ctx, work context.Context, now time.Time) time.Time {
 	s.gather()
 	t := store.Turn{
-		Now: now, Owner: s.cfg.Owner, Lease: lease,
+		Now: now, Began: s.platformTimes(now), Owner: s.cfg.Owner, Lease: lease,
 		Results: results(s.pending),
 		Room:    s.room(),
 		Full:    s.full(),

@@ -86,7 +86,7 @@ func describe(rec *post.Attempt, e *adapters.Error) {
 // attempt performs one claimed part and says how it ended. It never panics and never sends twice.
 func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Attempted) {
 	started := s.cfg.Now()
-	a = Attempted{Delivery: w.Delivery, Part: w.Part, Started: started, Lot: s.cfg.Lot()}
+	a = Attempted{Delivery: w.Delivery, Part: w.Part, Started: started, Began: w.Began, Lot: s.cfg.Lot()}
 	flight := &adapters.Flight{}
 	finish := func(r post.Receipt, err error) Attempted {
 		a.Now, a.Receipt = s.cfg.Now(), r
@@ -115,6 +115,10 @@ func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Atte
 	if err := s.verified(work, l); err != nil {
 		return finish(post.Receipt{}, err)
 	}
+	if theirs, ok := s.platformTimes(started)[l.account.Platform]; ok && w.Began.After(theirs.Add(apart)) {
+		// Claimed before the platform had said what time it is. Looks for a lost answer would begin too late.
+		return finish(post.Receipt{}, absent(adapters.Stopped, "the clock is ahead of the platform's: beginning anew by its time", nil))
+	}
 	sendBy := w.Lease.Add(-leaseMargin)
 	ctx, cancel := context.WithTimeout(work, min(l.timeout, max(sendBy.Sub(s.cfg.Now()), 0)))
 	defer cancel()
@@ -136,7 +140,7 @@ func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Atte
 	}
 	flight.Gate = s.gate(ctx, w, sendBy)
 	receipt, err := l.adapter.Publish(adapters.WithFlight(ctx, flight), req)
-	s.trustClock(flight)
+	s.hear(l.account.Platform, flight)
 	if err == nil && receipt.RemoteID == "" {
 		err = &adapters.Error{Fate: adapters.Unknown, Reason: adapters.Protocol, Message: "the adapter named no post"}
 	}

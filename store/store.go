@@ -133,6 +133,9 @@ type Queue interface {
 // Turn is what a turn is asked to do.
 type Turn struct {
 	Now time.Time
+	// Began is Now by the platforms' own clocks, as nearly as they are known: what the intents of claims say about
+	// where to begin looking for a lost answer. A platform that is not in it counts as showing Now.
+	Began map[post.Platform]time.Time
 	// Owner names this process: random for each start.
 	Owner   string
 	Results []Result
@@ -176,8 +179,8 @@ type Turned struct {
 type Work struct {
 	Delivery post.Delivery
 	Part     int
-	// Lease is, for a claim, when it ends.
-	Lease time.Time
+	// Lease is, for a claim, when it ends; Began is when it began by the platform's clock, as Turn had it.
+	Lease, Began time.Time
 	// Ready is, for a claim, the instant from which it could be handed out: due, retry, spacing and the ends of holds
 	// considered. What leaves no instant behind is not: stops, holds without an end, preparing, and the flight of the
 	// delivery before it.

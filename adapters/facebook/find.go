@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// slack is how far before since a listing is read: the platform's clock and ours differ.
+	// slack is how much earlier than the attempt a post may be dated.
 	slack = 2 * time.Minute
 	// perPage and maxPages bound one look. A Page that published more since then has not been read to the end.
 	perPage, maxPages = 50, 20
@@ -85,10 +85,6 @@ func (g *graph) find(ctx context.Context, r adapters.Request, since time.Time, l
 			return adapters.Look{}, g.fault(answer, false)
 		}
 		from := since.Add(-slack)
-		// A clock of theirs that is behind ours dates the post earlier.
-		if at := serverTime(answer.Call); !at.IsZero() && at.Before(answer.Ended) {
-			from = from.Add(at.Sub(answer.Ended))
-		}
 		old := true
 		for _, item := range answer.object.list("data") {
 			at, ok := graphTime(item.text("created_time"))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -172,13 +171,4 @@ func graphTime(s string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// serverTime gives the platform's clock at the answer, or the zero time.
-func serverTime(c adapters.Call) time.Time {
-	at, err := http.ParseTime(c.Header.Get("Date"))
-	if err != nil {
-		return time.Time{}
-	}
-	return at.UTC()
 }

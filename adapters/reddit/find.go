@@ -3,7 +3,6 @@ package reddit
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -17,7 +16,7 @@ import (
 )
 
 const (
-	// slack is how much earlier than the attempt a post may be dated, once the clocks are compared.
+	// slack is how much earlier than the attempt a post may be dated.
 	slack = 2 * time.Minute
 	// maxPages bounds one look: Reddit's listings hold 1,000 things.
 	maxPages = 11
@@ -106,7 +105,7 @@ func (a *adapter) listed(ctx context.Context, name string, since time.Time) ([]t
 		if !ok {
 			return nil, unreadable(c, "a listing")
 		}
-		from := a.from(since, c)
+		from := since.Add(-slack)
 		past := false
 		for _, t := range page {
 			past = t.at().Before(from)
@@ -121,18 +120,6 @@ func (a *adapter) listed(ctx context.Context, name string, since time.Time) ([]t
 		query.Set("after", after)
 	}
 	return nil, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Protocol, Message: "Reddit lists no further back than this"}
-}
-
-// from is the earliest time by Reddit's clock that an act of an attempt since then may have; c is an answer of
-// Reddit, whose Date says how its clock differs from ours.
-func (a *adapter) from(since time.Time, c adapters.Call) time.Time {
-	from := since.Add(-slack)
-	if date, err := http.ParseTime(c.Header.Get("Date")); err == nil {
-		if ahead := date.Sub(a.env.Now()); ahead > 2*time.Second || ahead < -2*time.Second {
-			from = from.Add(ahead)
-		}
-	}
-	return from
 }
 
 // parseListing reads a listing. go-reddit's own types take an answer without one for an empty one.

@@ -50,7 +50,7 @@ func TestTrapsOfGoReddit(t *testing.T) {
 	}
 }
 
-// TestClocks holds that a machine whose clock is wrong finds its posts.
+// TestClocks holds that a machine whose clock is wrong finds its posts by Reddit's own time.
 func TestClocks(t *testing.T) {
 	t.Parallel()
 	for name, off := range map[string]time.Duration{"fast": time.Hour, "slow": -time.Hour} {
@@ -64,7 +64,7 @@ func TestClocks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				since := env.Now()
+				since := time.Now()
 				r.Sandbox.Misbehave(sandbox.Fault{Kind: sandbox.PublishThenCut, Times: 1})
 				d := r.Delivery(s.Samples[0].Content)
 				if _, err := d.Publish(a); adapters.AsError(err).Fate != adapters.Unknown {

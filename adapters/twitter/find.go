@@ -21,10 +21,8 @@ import (
 )
 
 const (
-	// slack is how much earlier than the attempt a post may be dated, once the clocks are compared.
+	// slack is how much earlier than the attempt a post may be dated.
 	slack = time.Minute
-	// reach is how much further back is read, for clocks that differ: a signature's time may be off by so much.
-	reach = 10 * time.Minute
 	// maxPages bounds one look: X's timelines hold 3,200 posts.
 	maxPages = 33
 	// anyMedia is the number of media of a post that shows only that it has some.
@@ -89,18 +87,6 @@ func asError(err error, into **adapters.Error) bool {
 	return ok
 }
 
-// from is the earliest time by X's clock that a post of an attempt since then may have; c is an answer of X, whose
-// Date says how its clock differs from ours.
-func (a *adapter) from(since time.Time, c adapters.Call) time.Time {
-	from := since.Add(-slack)
-	if date, err := http.ParseTime(c.Header.Get("Date")); err == nil {
-		if ahead := date.Sub(a.env.Now()); ahead > 2*time.Second || ahead < -2*time.Second {
-			from = from.Add(ahead)
-		}
-	}
-	return from
-}
-
 // dialect is one of X's two sets of names: its guides say the first, its OpenAPI document the second.
 type dialect struct{ fields, names, expansions string }
 
@@ -125,7 +111,7 @@ func (a *adapter) timelineV2(ctx context.Context, since time.Time) ([]seen, erro
 		}
 		id = &u.id
 	}
-	query := url.Values{"max_results": {"100"}, "start_time": {since.Add(-reach).UTC().Format(time.RFC3339)}}
+	query := url.Values{"max_results": {"100"}, "start_time": {since.Add(-slack).UTC().Format(time.RFC3339)}}
 	var out []seen
 	for range maxPages {
 		c, err := a.page(ctx, *id, query)
@@ -142,7 +128,7 @@ func (a *adapter) timelineV2(ctx context.Context, since time.Time) ([]seen, erro
 		if err := json.Unmarshal(c.Body, &in); err != nil || in.Meta == nil || in.Meta.Count == nil || *in.Meta.Count != len(in.Data) {
 			return nil, unreadable(c, "a timeline")
 		}
-		from := a.from(since, c)
+		from := since.Add(-slack)
 		for _, p := range in.Data {
 			s, ok := p.seen()
 			if !ok {
@@ -267,18 +253,16 @@ func (a *adapter) timelineV1(ctx context.Context, since time.Time) ([]seen, erro
 		if body := bytes.TrimSpace(c.Body); len(body) == 0 || body[0] != '[' {
 			return nil, unreadable(c, "a timeline")
 		}
-		from := a.from(since, c)
+		from := since.Add(-slack)
 		for i := range list {
 			s, ok := seenV1(&list[i])
 			if !ok {
 				return nil, unreadable(c, "naming or dating a post")
 			}
-			if s.at.Before(from) && s.at.Before(since.Add(-reach)) {
+			if s.at.Before(from) {
 				return out, nil
 			}
-			if !s.at.Before(from) {
-				out = append(out, s)
-			}
+			out = append(out, s)
 			before = list[i].ID - 1
 		}
 		if len(list) == 0 {

@@ -53,7 +53,8 @@ func TestLongPosts(t *testing.T) {
 	}
 }
 
-// TestClocks holds that a machine whose clock is wrong, yet right enough for X to take its signatures, finds its posts.
+// TestClocks holds that a machine whose clock is wrong, yet right enough for X to take its signatures, finds its posts
+// by X's own time.
 func TestClocks(t *testing.T) {
 	t.Parallel()
 	for name, off := range map[string]time.Duration{"fast": 4 * time.Minute, "slow": -4 * time.Minute} {
@@ -68,7 +69,7 @@ func TestClocks(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					since := env.Now()
+					since := time.Now()
 					r.Sandbox.Misbehave(sandbox.Fault{Kind: sandbox.PublishThenCut, Times: 1})
 					d := r.Delivery(s.Samples[0].Content)
 					if _, err := d.Publish(a); adapters.AsError(err).Fate != adapters.Unknown {

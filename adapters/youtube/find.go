@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// slack is how far before since a listing is read: the platform's clock and ours differ.
+	// slack is how much earlier than the attempt a video or a comment may be dated.
 	slack = 2 * time.Minute
 	// maxPages bounds one look. A listing that is longer since then has not been read to the end.
 	maxPages = 20

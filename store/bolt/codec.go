@@ -16,7 +16,7 @@ const (
 	deliveryVersion = 2
 	contentVersion  = 2
 	laneVersion     = 2
-	intentVersion   = 1
+	intentVersion   = 2
 	changeVersion   = 2
 	attemptVersion  = 1
 )

@@ -15,6 +15,7 @@ type intent struct {
 	part    int
 	digest  string // of the content that is being sent
 	started time.Time
+	began   time.Time // the same instant by the platform's clock, as nearly as that is known
 }
 
 func encodeIntent(i intent) []byte {
@@ -26,12 +27,13 @@ func encodeIntent(i intent) []byte {
 	e.int(int64(i.part))
 	e.text(i.digest)
 	e.time(i.started)
+	e.time(i.began)
 	return e.b
 }
 
 // leaseOf reads the end of the lease alone; ok is false when the record is damaged.
 func leaseOf(b []byte) (ms int64, ok bool) {
-	if len(b) < 9 || b[0] != intentVersion {
+	if len(b) < 9 || (b[0] != intentVersion && b[0] != 1) {
 		return 0, false
 	}
 	return keyMillis(b[1:9]), true
@@ -39,8 +41,9 @@ func leaseOf(b []byte) (ms int64, ok bool) {
 
 func decodeIntent(id post.ID, b []byte) (intent, error) {
 	r := decoder{b: b}
-	if err := r.version(intentVersion); err != nil {
-		return intent{}, corrupt(bIntent, id[:], err)
+	v := r.byte()
+	if v != intentVersion && v != 1 {
+		return intent{}, corrupt(bIntent, id[:], fmt.Errorf("unknown version %d", v))
 	}
 	var i intent
 	if lease := r.take(8); lease != nil {
@@ -51,6 +54,10 @@ func decodeIntent(id post.ID, b []byte) (intent, error) {
 	i.part = int(r.int())
 	i.digest = r.text()
 	i.started = r.time()
+	i.began = i.started
+	if v == intentVersion {
+		i.began = r.time()
+	}
 	if err := r.err(); err != nil {
 		return intent{}, corrupt(bIntent, id[:], err)
 	}

@@ -199,6 +199,13 @@ func (l *lane) tidy(now time.Time) {
 	}
 }
 
+// ahead reports whether the lane remembers something that came after now: it was written before the clock stepped back.
+func (l *lane) ahead(now time.Time) bool {
+	return l.lastSent.After(now) || l.claimed.After(now) ||
+		slices.ContainsFunc(l.holds, func(h post.Hold) bool { return h.Since.After(now) }) ||
+		slices.ContainsFunc(l.doubts, func(d doubt) bool { return d.since.After(now) })
+}
+
 // setHold sets a hold, replacing one of the same reason.
 func (l *lane) setHold(h post.Hold, now time.Time) {
 	l.excuse(now)

@@ -306,7 +306,7 @@ func (t *tx) strand(id post.ID, i intent, reason post.Reason, now time.Time) err
 	}
 	after := copyOf(before)
 	_, err = after.Settle(post.Settled{
-		Part: i.part, Fence: i.fence, To: post.Unconfirmed, Counted: true, Reason: &reason, Began: i.started, Next: now,
+		Part: i.part, Fence: i.fence, To: post.Unconfirmed, Counted: true, Reason: &reason, Began: i.began, Next: now,
 	}, now)
 	if errors.Is(err, post.ErrFenced) {
 		return corrupt(bIntent, id[:], err)

@@ -31,6 +31,9 @@ func (s *Store) Turn(ctx context.Context, turn store.Turn) (store.Turned, error)
 		if err := s.afterStepBack(t, turn.Now); err != nil {
 			return err
 		}
+		if err := t.bringForward(turn.Now); err != nil {
+			return err
+		}
 		for _, o := range orphans {
 			if err := t.putBack(o, turn.Now); err != nil {
 				return err
@@ -80,27 +83,48 @@ func (s *Store) Turn(ctx context.Context, turn store.Turn) (store.Turned, error)
 	return out, nil
 }
 
-// afterStepBack looks at every lane anew when the clock has gone back since the last turn, so that the step stretches no
-// hold, no spacing and no doubt.
+// afterStepBack looks anew at every lane that remembers what lies ahead, when the clock has gone back since the last turn
+// or may have gone back before the first one, so that a step stretches no hold, no spacing and no doubt.
 func (s *Store) afterStepBack(t *tx, now time.Time) error {
-	if millis(now.Add(clockSlack)) >= s.lastTurn.Load() {
+	if last := s.lastTurn.Load(); last != 0 && millis(now.Add(clockSlack)) >= last {
 		return nil
 	}
-	var keys []post.AccountKey
-	err := t.scan(bLaneState, nil, func(k, _ []byte) (bool, error) {
+	return t.scan(bLaneState, nil, func(k, v []byte) (bool, error) {
 		key, ok := cutAccount(k)
 		if !ok {
 			return false, corrupt(bLaneState, k, errShort)
 		}
-		keys = append(keys, key)
-		return true, nil
+		l, err := decodeLane(key, v)
+		if err == nil && t.lanes[key] == nil && l.ahead(now.Add(clockSlack)) {
+			t.lanes[key] = l
+		}
+		return true, err
 	})
-	for _, key := range keys {
-		if _, err := t.lane(key); err != nil {
+}
+
+// longestLook is further ahead than any look is ever planned: looks that failed are an hour apart at most.
+const longestLook = 2 * time.Hour
+
+// bringForward plans anew, for now, the looks that a clock which ran ahead has planned.
+func (t *tx) bringForward(now time.Time) error {
+	limit := millis(now.Add(longestLook))
+	c := t.bucket(bDoubt).Cursor()
+	var ids []post.ID
+	for k, _ := c.Last(); k != nil && keyMillis(k) > limit && len(ids) < maxChunk; k, _ = c.Prev() {
+		ids = append(ids, idAt(k))
+	}
+	for _, id := range ids {
+		before, err := t.delivery(id)
+		if err != nil {
+			return err
+		}
+		after := copyOf(before)
+		after.Doubt.Since, after.Doubt.Next = earlier(after.Doubt.Since, now), now
+		if err := t.save(before, after, cause{now: now, actor: crier}); err != nil {
 			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // clockSlack is how far back the clock may go without being taken for a step.
@@ -354,12 +378,15 @@ func (t *tx) begin(turn *store.Turn, l *lane, head, after *post.Delivery, ready 
 	}
 	i := intent{
 		owner: turn.Owner, lease: post.Instant(turn.Now.Add(turn.Lease)), fence: after.Fence, part: after.NextPart(),
-		digest: after.Digest, started: turn.Now,
+		digest: after.Digest, started: turn.Now, began: turn.Now,
+	}
+	if began, ok := turn.Began[after.Platform]; ok {
+		i.began = post.Instant(began)
 	}
 	if err := t.put(bIntent, after.ID[:], encodeIntent(i)); err != nil {
 		return err
 	}
 	l.inFlight, l.claimed, l.dirty = after.ID, turn.Now, true
-	out.Claims = append(out.Claims, store.Work{Delivery: *after, Part: i.part, Lease: i.lease, Ready: ready})
+	out.Claims = append(out.Claims, store.Work{Delivery: *after, Part: i.part, Lease: i.lease, Began: i.began, Ready: ready})
 	return nil
 }

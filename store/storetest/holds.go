@@ -68,6 +68,35 @@ func runHolds(t *testing.T, b Backend) {
 		}
 		f.sound()
 	})
+	t.Run("nor does one that was set back while nobody watched", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		f.sync(with("other-x", func(a *post.Account) { a.MinGap = time.Minute })...)
+		right := f.now
+		f.now = right.Add(5 * time.Hour)
+		f.schedule(f.now, page)
+		f.schedule(f.now, other)
+		for i, w := range f.turn().Claims {
+			r := published(w, fmt.Sprint(i))
+			if w.Delivery.Account == page {
+				r = unknown(w, f.now, f.now.Add(time.Minute))
+			}
+			f.settle(r)
+		}
+		f.schedule(right, page)
+		f.schedule(right, other)
+		f.reopen()
+		f.now = right
+		f.turn()
+		if looks, err := f.s.Doubtful(t.Context(), f.now, 10); err != nil || len(looks) != 1 {
+			t.Errorf("looks due: %v, %v; want the one that was planned by the wrong clock", looks, err)
+		}
+		f.now = f.now.Add(post.DoubtBlocks)
+		if out := f.turn(); len(out.Claims) != 2 {
+			t.Errorf("claimed %v, want both that waited", claimed(out))
+		}
+		f.sound()
+	})
 	t.Run("a hold of an app is on each of its accounts", func(t *testing.T) {
 		t.Parallel()
 		f := open(t, b)

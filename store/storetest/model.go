@@ -70,6 +70,7 @@ type model struct {
 
 	leases   map[post.ID]time.Time // of what is in flight
 	started  map[post.ID]time.Time
+	began    map[post.ID]time.Time // by the platform's clock
 	external map[string]post.ID
 	answers  map[string]stored
 	keyring  map[string]store.Key
@@ -87,7 +88,7 @@ func newModel(t *testing.T, rt *rapid.T, b Backend) *model {
 		accounts: map[post.AccountKey]post.Account{}, deliveries: map[post.ID]*post.Delivery{}, posts: map[post.ID]post.Post{},
 		lastSent: map[post.AccountKey]time.Time{}, holds: map[post.AccountKey]map[post.HoldReason]post.Hold{},
 		stops: map[string]store.Stop{}, receipts: map[string]post.ID{},
-		leases: map[post.ID]time.Time{}, started: map[post.ID]time.Time{}, external: map[string]post.ID{},
+		leases: map[post.ID]time.Time{}, started: map[post.ID]time.Time{}, began: map[post.ID]time.Time{}, external: map[string]post.ID{},
 		answers: map[string]stored{}, keyring: map[string]store.Key{}, media: map[string][]string{}, uses: map[post.ID]string{},
 		tokens: map[post.AccountKey]string{}, pins: map[post.AccountKey]string{}, series: map[post.ID]*modelSeries{},
 	}
@@ -261,8 +262,9 @@ func receiptsOf(d *post.Delivery) int {
 
 // step takes a turn with these results in both and compares what came of it.
 func (m *model) step(rt *rapid.T, results ...store.Result) {
+	theirs := m.now.Add(time.Duration(rapid.IntRange(-5, 1).Draw(rt, "the platform's clock")) * time.Hour)
 	out, err := m.f.s.Turn(m.t.Context(), store.Turn{
-		Now: m.now, Owner: fmt.Sprint(m.owner), Results: results, Lease: time.Minute,
+		Now: m.now, Began: map[post.Platform]time.Time{post.Twitter: theirs}, Owner: fmt.Sprint(m.owner), Results: results, Lease: time.Minute,
 		Room: map[post.Kind]int{post.Brand: 100, post.Personal: 100},
 	})
 	m.ok(rt, err)
@@ -280,7 +282,10 @@ func (m *model) step(rt *rapid.T, results ...store.Result) {
 			}
 			m.ok(rt, d.Begin(m.now))
 			want[d.ID] = d.Fence
-			m.leases[d.ID], m.started[d.ID] = post.Instant(m.now.Add(time.Minute)), m.now
+			m.leases[d.ID], m.started[d.ID], m.began[d.ID] = post.Instant(m.now.Add(time.Minute)), m.now, m.now
+			if d.Platform == post.Twitter {
+				m.began[d.ID] = theirs
+			}
 		}
 	}
 	got := map[post.ID]uint64{}

@@ -55,7 +55,7 @@ func (m *model) next() time.Time {
 func (m *model) strand(rt *rapid.T, d *post.Delivery, why post.Reason) {
 	was, receipts := d.State, receiptsOf(d)
 	_, err := d.Settle(post.Settled{
-		Part: d.NextPart(), Fence: d.Fence, To: post.Unconfirmed, Counted: true, Reason: &why, Began: m.started[d.ID], Next: m.now,
+		Part: d.NextPart(), Fence: d.Fence, To: post.Unconfirmed, Counted: true, Reason: &why, Began: m.began[d.ID], Next: m.now,
 	}, m.now)
 	m.ok(rt, err)
 	m.left(was, receipts, d)

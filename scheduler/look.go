@@ -34,7 +34,7 @@ func (s *Scheduler) lookAtDoubtful(ctx, work context.Context, now time.Time) {
 		}
 		s.looking[w.Delivery.ID] = true
 		s.running.Store(w.Delivery.ID, struct{}{})
-		s.workers.Go(func() { s.results <- s.look(work, w) })
+		s.workers.do(func() { s.results <- s.look(work, w) })
 	}
 }
 

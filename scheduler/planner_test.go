@@ -56,7 +56,7 @@ func (w *world) runs(id post.ID) []string {
 	w.ok(err)
 	var all []string
 	for _, v := range page.Items {
-		c, err := w.store.Content(w.t.Context(), v.Delivery.ID)
+		c, _, err := w.store.Material(w.t.Context(), &v.Delivery)
 		w.ok(err)
 		line := c.Text + " " + string(v.Delivery.State)
 		if v.Delivery.Reason != nil {

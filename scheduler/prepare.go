@@ -184,13 +184,9 @@ func (s *Scheduler) prepareParts(ctx context.Context, l *lane, d post.Delivery) 
 	if e := s.verified(ctx, l); e != nil {
 		return part, e
 	}
-	content, err := s.cfg.Store.Content(ctx, d.ID)
+	content, handles, err := s.cfg.Store.Material(ctx, &d)
 	if err != nil {
-		return part, fmt.Errorf("reading the content: %w", err)
-	}
-	handles, err := s.cfg.Store.Handles(ctx, d.ID)
-	if err != nil {
-		return part, fmt.Errorf("reading what is prepared: %w", err)
+		return part, fmt.Errorf("reading content and prepared work: %w", err)
 	}
 	preparer, can := adapters.As[adapters.Preparer](l.adapter)
 	var until time.Time

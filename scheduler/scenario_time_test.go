@@ -89,7 +89,7 @@ func TestAClockThatWasAheadHidesNothingFromALook(t *testing.T) {
 		// between is what happens while the clock is still ahead, the answer lost.
 		between func(*world)
 	}{
-		"in one life":                {},
+		"in one life":                 {},
 		"in the look before a resend": {unseen: 3},
 		"when a person says resend":   {unseen: 3, ask: true},
 		"after a restart": {between: func(w *world) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,8 +21,6 @@ import (
 // Store is what the scheduler needs of a store.
 type Store interface {
 	store.Queue
-	Content(ctx context.Context, id post.ID) (post.Content, error)
-	Handles(ctx context.Context, id post.ID) ([]post.Handle, error)
 	PinIdentity(ctx context.Context, w store.Write, account post.AccountKey, remote string) error
 	AccountByHandle(ctx context.Context, handle string) (store.AccountView, error)
 }
@@ -99,7 +98,7 @@ type Scheduler struct {
 	pending  []outcome
 
 	running  sync.Map // post.ID → struct{}: deliveries with a worker, read by Expire
-	workers  sync.WaitGroup
+	workers  crew
 	prepare  *preparing
 	suspect  atomic.Pointer[suspicion]
 	dates    dates
@@ -120,6 +119,8 @@ const (
 	// busyWait is the pause while something due waits for room: short against the 50 ms that a due post may take,
 	// and a turn that changes nothing syncs nothing.
 	busyWait = 20 * time.Millisecond
+	// enough results make a commit of their own: more of them would share its sync, and wait for each other.
+	enough = 256
 	// maxLooking bounds looks at a time.
 	maxLooking = 64
 	// settleRetry is the pause after a write that failed.
@@ -151,6 +152,7 @@ func New(cfg Config) (*Scheduler, error) {
 		nudge:    make(chan struct{}, 1),
 		inFlight: make(map[post.ID]post.Account),
 		looking:  make(map[post.ID]bool),
+		workers:  newCrew(),
 	}
 	for _, o := range cfg.Outlets {
 		key := o.Account.Key()
@@ -278,14 +280,20 @@ func (s *Scheduler) turn(ctx, work context.Context, now time.Time) time.Time {
 	return out.Next
 }
 
-// gather takes what the workers have left, without waiting.
+// gather takes what the workers have left, without waiting. While results come in, those that could run at once get the
+// processor first: results that share a commit share its sync.
 func (s *Scheduler) gather() {
-	for {
+	for yielded := len(s.pending) == 0; ; {
 		select {
 		case o := <-s.results:
 			s.pending = append(s.pending, o)
+			yielded = false
 		default:
-			return
+			if yielded || len(s.pending) >= enough {
+				return
+			}
+			runtime.Gosched()
+			yielded = true
 		}
 	}
 }
@@ -374,9 +382,10 @@ func (s *Scheduler) back() []post.Account {
 // drain waits for what is in flight and settles it. When the grace is over the workers' requests are cut, which makes
 // them unknown; when even that does not end them, the next start finds their intents.
 func (s *Scheduler) drain(work context.Context, end context.CancelFunc) {
+	s.workers.dismiss()
 	done := make(chan struct{})
 	go func() {
-		s.workers.Wait()
+		s.workers.wait()
 		close(done)
 	}()
 	grace := time.NewTimer(s.cfg.Grace)

@@ -40,7 +40,7 @@ func (s *Scheduler) start(work context.Context, w store.Work) {
 	if !w.Ready.IsZero() {
 		s.lag.Store(int64(s.cfg.Now().Sub(w.Ready)))
 	}
-	s.workers.Go(func() {
+	s.workers.do(func() {
 		a := s.attempt(work, lane, w)
 		d := Decide(a)
 		if d.Refresh && lane != nil && a.AuthFails < 2 {
@@ -172,11 +172,7 @@ func (s *Scheduler) gate(ctx context.Context, w store.Work, sendBy time.Time) fu
 // request gathers what the adapter needs for one part.
 func (s *Scheduler) request(ctx context.Context, w store.Work) (adapters.Request, error) {
 	d := &w.Delivery
-	content, err := s.cfg.Store.Content(ctx, d.ID)
-	if err != nil {
-		return adapters.Request{}, err
-	}
-	handles, err := s.cfg.Store.Handles(ctx, d.ID)
+	content, handles, err := s.cfg.Store.Material(ctx, d)
 	if err != nil {
 		return adapters.Request{}, err
 	}

@@ -38,10 +38,6 @@ type Posts interface {
 	// result of w.Once is DeliveryView. change is one of the methods of post.Delivery; it may be run again and
 	// must have no effect but on the delivery. verb names the change in the history, such as delivery.retried.
 	ChangeDelivery(ctx context.Context, w Write, id post.ID, version uint64, verb string, change func(*post.Delivery) error) (DeliveryView, error)
-	// Content gives the content of one delivery.
-	Content(ctx context.Context, id post.ID) (post.Content, error)
-	// Handles gives a delivery's prepared work, all parts.
-	Handles(ctx context.Context, id post.ID) ([]post.Handle, error)
 }
 
 // When is a due time with the civil time that was asked for.

@@ -109,6 +109,9 @@ type Queue interface {
 	// Soon lists scheduled deliveries that need preparing for a due time at or before until and are not prepared
 	// at now, in order of due; what is stopped, held or waits for a later attempt is left out.
 	Soon(ctx context.Context, now, until time.Time, limit int) ([]Work, error)
+	// Material reads what sending or preparing a delivery takes: its content as it is now, and its prepared work, all
+	// parts.
+	Material(ctx context.Context, d *post.Delivery) (post.Content, []post.Handle, error)
 	// SavePrepared stores one handle of a delivery whose content still has the digest; else ErrStale. With done,
 	// the whole delivery is prepared.
 	SavePrepared(ctx context.Context, now time.Time, p Prepared) error

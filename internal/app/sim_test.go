@@ -147,7 +147,7 @@ func play(t *testing.T, seed uint64) map[string]int {
 // simTail is how much of the story a failure tells.
 func simTail() int {
 	if os.Getenv(simSeedEnv) != "" {
-		return 2000
+		return 1 << 20
 	}
 	return 40
 }

@@ -174,7 +174,7 @@ func hasHold(l *lane, reason post.HoldReason) bool {
 }
 
 func (t *tx) accountView(r accountRecord) (store.AccountView, error) {
-	l, err := decodeLane(r.Account.Key(), t.get(bLaneState, accountKey(r.Account.Key())))
+	l, err := decodeLane(r.Account.Key(), t.get(bLaneState, accountKey(r.Account.Key())), nil)
 	if err != nil {
 		return store.AccountView{}, err
 	}

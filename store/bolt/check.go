@@ -173,7 +173,7 @@ func (c *checker) allLanes() {
 			c.say("lanestate/%x: the key is no account", k)
 			return true, nil
 		}
-		l, err := decodeLane(key, v)
+		l, err := decodeLane(key, v, nil)
 		if err != nil {
 			c.say("%v", err)
 			return true, nil

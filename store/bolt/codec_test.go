@@ -143,7 +143,7 @@ func FuzzRecords(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		_, _ = decodeDelivery(d.ID, b)
 		_, _ = decodePost(d.ID, b)
-		_, _ = decodeLane(d.Account, b)
+		_, _ = decodeLane(d.Account, b, nil)
 		_, _ = decodeIntent(d.ID, b)
 		_, _ = decodeChange(1, b)
 		_, _ = decodeAttempt(nil, b, 1)

@@ -66,7 +66,7 @@ func (s *Store) AccountCounts(ctx context.Context) (out map[post.AccountKey]stor
 			if !ok {
 				return false, corrupt(bLaneState, k, errShort)
 			}
-			l, err := decodeLane(key, v)
+			l, err := decodeLane(key, v, nil)
 			if err != nil {
 				return false, err
 			}

@@ -43,7 +43,7 @@ func dumpAll(t *testing.T, s store.Store) (all everything) {
 			full, err := s.DeliveryByID(t.Context(), d.Delivery.ID)
 			must(err)
 			all.Deliveries = append(all.Deliveries, full)
-			handles, err := s.Handles(t.Context(), d.Delivery.ID)
+			_, handles, err := s.Material(t.Context(), &d.Delivery)
 			must(err)
 			all.Handles = append(all.Handles, handles...)
 		}

@@ -190,7 +190,7 @@ func (s *Store) ResumeAll(ctx context.Context, w store.Write, kind post.Kind, br
 			if !ok {
 				return false, corrupt(bLaneState, k, errShort)
 			}
-			l, err := decodeLane(account, v)
+			l, err := decodeLane(account, v, nil)
 			if err != nil {
 				return false, err
 			}

@@ -98,20 +98,21 @@ func (l *lane) encode() []byte {
 	return e.b
 }
 
-func decodeLane(key post.AccountKey, b []byte) (*lane, error) {
+// decodeLane reads a lane; words, which may be nil, keeps what many lanes say alike.
+func decodeLane(key post.AccountKey, b []byte, words map[string]string) (*lane, error) {
 	l := &lane{key: key}
 	if b == nil {
 		return l, nil
 	}
-	r := decoder{b: b}
+	r := decoder{b: b, words: words}
 	v := r.byte()
 	if v != laneVersion && v != 1 {
 		return nil, corrupt(bLaneState, accountKey(key), fmt.Errorf("unknown version %d", v))
 	}
 	flags := r.byte()
 	l.known, l.assist, l.ready = flags&flagKnown != 0, flags&flagAssist != 0, flags&flagReady != 0
-	l.owner = r.text()
-	l.app = r.text()
+	l.owner = r.common()
+	l.app = r.common()
 	l.minGap = time.Duration(r.int())
 	l.maxLate = time.Duration(r.int())
 	l.inFlight = r.id()

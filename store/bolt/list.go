@@ -325,7 +325,7 @@ func (t *tx) summary(v *store.PostView, now time.Time) post.Summary {
 }
 
 func (t *tx) ownerOf(key post.AccountKey) string {
-	l, err := decodeLane(key, t.get(bLaneState, accountKey(key)))
+	l, err := decodeLane(key, t.get(bLaneState, accountKey(key)), nil)
 	if errors.Is(err, store.ErrCorrupt) {
 		return ""
 	}

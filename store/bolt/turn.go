@@ -94,9 +94,9 @@ func (s *Store) afterStepBack(t *tx, now time.Time) error {
 		if !ok {
 			return false, corrupt(bLaneState, k, errShort)
 		}
-		l, err := decodeLane(key, v)
-		if err == nil && t.lanes[key] == nil && l.ahead(now.Add(clockSlack)) {
-			t.lanes[key] = l
+		l, err := decodeLane(key, v, nil)
+		if err == nil && l.ahead(now.Add(clockSlack)) {
+			_, err = t.lane(key)
 		}
 		return true, err
 	})
@@ -219,7 +219,7 @@ func (t *tx) recorded(r *store.Result) bool {
 
 // lastAttempt is the number of the last attempt of a delivery, 0 when there is none.
 func (t *tx) lastAttempt(id post.ID) uint64 {
-	c := t.bucket(bAttempt).Cursor()
+	c := t.cursor(bAttempt)
 	k, _ := c.Seek(idSeqKey(id, ^uint64(0)))
 	if k == nil {
 		k, _ = c.Last()
@@ -265,6 +265,7 @@ func (t *tx) claimKind(turn *store.Turn, kind post.Kind, touched []readyEntry, s
 	if err != nil {
 		return err
 	}
+	out.Claims = slices.Grow(out.Claims, min(room, len(entries)))
 	for _, e := range entries {
 		if room == 0 || *steps <= 0 {
 			return nil

@@ -82,15 +82,17 @@ func (b bucketID) fill() float64 {
 type tx struct {
 	b       *bbolt.Tx
 	buckets [bucketCount]*bbolt.Bucket
-	writes  int  // since the batch began
-	wake    bool // something may have become due earlier
+	cursors [bucketCount]*bbolt.Cursor // for reads that end at once, so that none has to make one
+	writes  int                        // since the batch began
+	wake    bool                       // something may have become due earlier
 	meta    *meta
 	lanes   map[post.AccountKey]*lane // touched by the running operation
+	words   map[string]string         // that many lanes have in common
 	stops   []store.Stop
 	stopped bool // stops are read
 }
 
-func newTx(b *bbolt.Tx) *tx { return &tx{b: b, lanes: map[post.AccountKey]*lane{}} }
+func newTx(b *bbolt.Tx) *tx { return &tx{b: b} }
 
 func (t *tx) bucket(id bucketID) *bbolt.Bucket {
 	if t.buckets[id] == nil {
@@ -103,7 +105,21 @@ func (t *tx) bucket(id bucketID) *bbolt.Bucket {
 	return t.buckets[id]
 }
 
-func (t *tx) get(id bucketID, key []byte) []byte { return t.bucket(id).Get(key) }
+// cursor gives the bucket's cursor, good until it is asked for again.
+func (t *tx) cursor(id bucketID) *bbolt.Cursor {
+	if t.cursors[id] == nil {
+		t.cursors[id] = t.bucket(id).Cursor()
+	}
+	return t.cursors[id]
+}
+
+func (t *tx) get(id bucketID, key []byte) []byte {
+	k, v := t.cursor(id).Seek(key)
+	if !bytes.Equal(k, key) {
+		return nil
+	}
+	return v
+}
 
 func (t *tx) put(id bucketID, key, value []byte) error {
 	t.writes++
@@ -189,7 +205,10 @@ func (t *tx) lane(key post.AccountKey) (*lane, error) {
 	if l, ok := t.lanes[key]; ok {
 		return l, nil
 	}
-	l, err := decodeLane(key, t.get(bLaneState, accountKey(key)))
+	if t.lanes == nil {
+		t.lanes, t.words = map[post.AccountKey]*lane{}, map[string]string{}
+	}
+	l, err := decodeLane(key, t.get(bLaneState, accountKey(key)), t.words)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +219,7 @@ func (t *tx) lane(key post.AccountKey) (*lane, error) {
 // headKey is the key of the first waiting delivery of an account in the lane index; nil when there is none.
 func (t *tx) headKey(key post.AccountKey) []byte {
 	prefix := accountKey(key)
-	k, _ := t.bucket(bLane).Cursor().Seek(prefix)
+	k, _ := t.cursor(bLane).Seek(prefix)
 	if !bytes.HasPrefix(k, prefix) {
 		return nil
 	}
@@ -265,7 +284,7 @@ func (t *tx) settleLane(l *lane, now time.Time) error {
 	if head != nil {
 		ready, at, id, platform = true, l.opens(head), head.ID, head.Platform
 	}
-	if len(l.doubts) == 0 && len(l.excused) > 0 && t.headKey(l.key) == nil {
+	if head == nil && len(l.doubts) == 0 && len(l.excused) > 0 && t.headKey(l.key) == nil {
 		l.excused, l.dirty = nil, true // nobody is left to be excused
 	}
 	if ready != l.ready || at != l.readyMs || id != l.head {

@@ -53,7 +53,7 @@ func (t *tx) viewOf(p *post.Post) (store.PostView, error) {
 }
 
 func (t *tx) deliveryView(d *post.Delivery) (store.DeliveryView, error) {
-	l, err := decodeLane(d.Account, t.get(bLaneState, accountKey(d.Account)))
+	l, err := decodeLane(d.Account, t.get(bLaneState, accountKey(d.Account)), t.words)
 	if err != nil {
 		return store.DeliveryView{}, err
 	}
@@ -176,24 +176,14 @@ func (s *Store) DeliveryByID(ctx context.Context, id post.ID) (v store.DeliveryV
 	return v, err
 }
 
-// Content gives the content of one delivery.
-func (s *Store) Content(ctx context.Context, id post.ID) (c post.Content, err error) {
-	err = s.read(ctx, func(t *tx) error {
-		d, err := t.delivery(id)
-		if err != nil {
+// Material gives a delivery's content as it is now, and its prepared work, all parts.
+func (s *Store) Material(ctx context.Context, d *post.Delivery) (c post.Content, handles []post.Handle, err error) {
+	err = s.read(ctx, func(t *tx) (err error) {
+		if c, err = t.content(d); err != nil {
 			return err
 		}
-		c, err = t.content(d)
-		return err
-	})
-	return c, err
-}
-
-// Handles gives a delivery's prepared work, all parts.
-func (s *Store) Handles(ctx context.Context, id post.ID) (handles []post.Handle, err error) {
-	err = s.read(ctx, func(t *tx) error {
 		handles = nil
-		return t.scan(bHandle, id[:], func(k, v []byte) (bool, error) {
+		return t.scan(bHandle, d.ID[:], func(k, v []byte) (bool, error) {
 			var h post.Handle
 			if err := json.Unmarshal(v, &h); err != nil {
 				return false, corrupt(bHandle, k, err)
@@ -202,7 +192,7 @@ func (s *Store) Handles(ctx context.Context, id post.ID) (handles []post.Handle,
 			return true, nil
 		})
 	})
-	return handles, err
+	return c, handles, err
 }
 
 // History lists the changes of a post, oldest first.

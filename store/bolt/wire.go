@@ -31,8 +31,9 @@ func (e *encoder) bytes(v []byte) {
 
 // decoder reads what encoder wrote. The first mistake is kept; what follows reads as zero. All values are copies.
 type decoder struct {
-	b   []byte
-	bad bool
+	b     []byte
+	bad   bool
+	words map[string]string
 }
 
 func (d *decoder) err() error {
@@ -86,6 +87,19 @@ func (d *decoder) int() int64 {
 
 func (d *decoder) time() time.Time { return instant(d.int()) }
 func (d *decoder) text() string    { return string(d.take(d.uint())) }
+
+// common reads a text that many records have in common, and copies it once where there are words to keep it in.
+func (d *decoder) common() string {
+	b := d.take(d.uint())
+	if s, ok := d.words[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if d.words != nil {
+		d.words[s] = s
+	}
+	return s
+}
 
 // count reads the number of items that follow, each of at least one byte.
 func (d *decoder) count() int {

@@ -35,7 +35,7 @@ func runEdits(t *testing.T, b Backend) {
 			t.Errorf("changed %v, kept %v", out.Changed, out.Kept)
 		}
 		for i, want := range []string{n.Post.Content.Text, "other words"} {
-			c, err := f.s.Content(t.Context(), n.Deliveries[i].ID)
+			c, _, err := f.s.Material(t.Context(), &n.Deliveries[i])
 			f.ok(err)
 			if d := f.view(n.Deliveries[i].ID).Delivery; c.Text != want || d.Digest != c.Digest() {
 				t.Errorf("delivery %d says %q, want %q", i, c.Text, want)

@@ -211,7 +211,8 @@ func runPrepare(t *testing.T, b Backend) {
 		until := f.now.Add(time.Hour)
 		f.ok(f.s.SavePrepared(t.Context(), f.now, store.Prepared{Delivery: id, Digest: digest, Handle: &h, Done: true, Until: until}))
 		f.reopen()
-		if handles, err := f.s.Handles(t.Context(), id); err != nil || len(handles) != 1 || handles[0].Values["id"] != "m1" {
+		v := f.view(id)
+		if _, handles, err := f.s.Material(t.Context(), &v.Delivery); err != nil || len(handles) != 1 || handles[0].Values["id"] != "m1" {
 			t.Errorf("handles: %v, %v", handles, err)
 		}
 		f.claim(id)
@@ -249,7 +250,8 @@ func runPrepare(t *testing.T, b Backend) {
 		}})
 		f.ok(err)
 		f.idle()
-		if handles, err := f.s.Handles(t.Context(), id); err != nil || len(handles) != 0 {
+		v := f.view(id)
+		if _, handles, err := f.s.Material(t.Context(), &v.Delivery); err != nil || len(handles) != 0 {
 			t.Errorf("handles: %v, %v", handles, err)
 		}
 		f.sound()

@@ -177,13 +177,10 @@ func (m *model) listDeliveries(rt *rapid.T) {
 
 func (m *model) readOne(rt *rapid.T) {
 	d := m.any(rt)
-	c, err := m.f.s.Content(m.t.Context(), d.ID)
+	c, _, err := m.f.s.Material(m.t.Context(), d)
 	m.ok(rt, err)
 	if diff := cmp.Diff(m.posts[d.Post].Targets[0].Content, c); diff != "" {
 		rt.Fatalf("content (-model +store):\n%s", diff)
-	}
-	if _, err := m.f.s.Handles(m.t.Context(), d.ID); err != nil {
-		rt.Fatalf("handles: %v", err)
 	}
 	changes, err := m.f.s.History(m.t.Context(), d.Post)
 	m.ok(rt, err)

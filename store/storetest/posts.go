@@ -40,7 +40,7 @@ func runPosts(t *testing.T, b Backend) {
 				t.Errorf("delivery %d is tried at %v, want %v", i, got, want.Due)
 			}
 		}
-		c, err := f.s.Content(t.Context(), n.Deliveries[1].ID)
+		c, _, err := f.s.Material(t.Context(), &n.Deliveries[1])
 		f.ok(err)
 		if diff := cmp.Diff(n.Post.Targets[1].Content, c); diff != "" {
 			t.Errorf("content (-want +got):\n%s", diff)
@@ -54,7 +54,10 @@ func runPosts(t *testing.T, b Backend) {
 			"post":     func(ctx context.Context) error { _, err := f.s.PostByID(ctx, f.id()); return err },
 			"delivery": func(ctx context.Context) error { _, err := f.s.DeliveryByID(ctx, f.id()); return err },
 			"history":  func(ctx context.Context) error { _, err := f.s.History(ctx, f.id()); return err },
-			"content":  func(ctx context.Context) error { _, err := f.s.Content(ctx, f.id()); return err },
+			"material": func(ctx context.Context) error {
+				_, _, err := f.s.Material(ctx, &post.Delivery{Post: f.id()})
+				return err
+			},
 			"cancel":   func(ctx context.Context) error { _, err := f.s.CancelPost(ctx, f.by("ann"), f.id()); return err },
 			"account":  func(ctx context.Context) error { _, err := f.s.AccountByHandle(ctx, "nobody"); return err },
 			"series":   func(ctx context.Context) error { _, err := f.s.SeriesByID(ctx, f.id()); return err },

@@ -188,7 +188,7 @@ func runClaims(t *testing.T, b Backend) {
 				out = f.turn()
 			}
 			w := out.Claims[0]
-			c, err := f.s.Content(t.Context(), id)
+			c, _, err := f.s.Material(t.Context(), &w.Delivery)
 			f.ok(err)
 			if w.Delivery.Digest != c.Digest() {
 				t.Fatal("what is sent is not what the post says")

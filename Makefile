@@ -9,12 +9,13 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 GO       ?= go
 GOLANGCI ?= $(GO) tool -modfile=tools.mod golangci-lint
 
-# What a run can change: make test GOTESTFLAGS=-race, make crash ROUNDS=200, make fuzz FUZZTIME=10m.
+# What a run can change: make test GOTESTFLAGS=-race, make crash ROUNDS=2000, make fuzz FUZZTIME=10m.
 GOTESTFLAGS ?=
-ROUNDS      ?= 20
+ROUNDS      ?= 60
 SEEDS       ?= 200
 FUZZTIME    ?= 10s
-BENCHTIME   ?= 1s
+BENCHCOUNT  ?= 3
+BENCHQUEUED ?= 1000000
 PEERS       ?=
 
 # Files that tests write and that are committed: the OpenAPI document.
@@ -52,7 +53,7 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 e2e: ## the whole daemon against the platforms in miniature
 	$(GO) test -count=1 $(GOTESTFLAGS) ./internal/app/... ./cmd/...
 
-crash: ## kill the daemon ROUNDS (20) times amid its work and count what the platforms saw
+crash: ## kill the daemon ROUNDS (60) times amid its work and count what the platforms saw
 	@grep -rq '^func TestCrashLoop(' internal/app || { echo 'internal/app has no TestCrashLoop' >&2; exit 1; }
 	CRIER_CRASH_ROUNDS=$(ROUNDS) $(GO) test ./internal/app -run '^TestCrashLoop$$' -count=1 -timeout 30m -v
 
@@ -87,9 +88,14 @@ cover: ## coverage over all packages, as coverage.html
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	$(GO) tool cover -func=coverage.out | tail -n 1
 
-bench: ## how fast and how light: store, scheduler and the whole daemon
-	$(GO) test -p 1 ./store/bolt ./scheduler ./internal/app -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m
-	CRIER_BENCH_QUEUED=1000000 $(GO) test ./scheduler -run '^$$' -bench 'Burst$$' -benchtime 1x -timeout 60m
+bench: ## how fast and how light, as one table: each benchmark BENCHCOUNT (3) times, ten minutes of a quiet machine
+	@mkdir -p bin
+	$(GO) test -p 1 ./store/bolt -run '^$$' -bench 'Due|OneLane' -benchtime 3x -count $(BENCHCOUNT) -queued 0 -timeout 60m | tee bin/bench.txt
+	$(GO) test -p 1 ./store/bolt -run '^$$' -bench Open -benchtime 5x -count $(BENCHCOUNT) -queued $(BENCHQUEUED) -timeout 60m | tee -a bin/bench.txt
+	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./scheduler -run '^$$' -bench . -benchtime 1x -count $(BENCHCOUNT) -timeout 60m | tee -a bin/bench.txt
+	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./internal/app -run '^$$' -bench 'Ready|Punctual|Bulk' -benchtime 2x -timeout 60m | tee -a bin/bench.txt
+	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./internal/app -run '^$$' -bench REST -benchtime 2000x -timeout 60m | tee -a bin/bench.txt
+	@echo; awk -f bench/table.awk bin/bench.txt
 
 bench-peers: ## the same burst beside River and asynq; needs PostgreSQL and Redis (bench/run.sh --install)
 	bench/run.sh $(PEERS)

@@ -52,7 +52,9 @@ func BenchmarkReady(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(fi.Size())/(1<<20), "file-MiB")
+	b.ReportMetric(float64(fi.Size())/float64(n)-float64(len(benchText(0, time.Now()))), "B/delivery")
 	b.ReportMetric(float64(n), "queued")
+	b.ReportMetric(0, "ns/op")
 }
 
 // commits counts what was sent to the platforms.
@@ -98,7 +100,7 @@ func queueOf(tb testing.TB, n, all int, start time.Time) []store.NewPost {
 	batch := make([]store.NewPost, 0, n)
 	for i := range n {
 		key := post.AccountKey{Kind: post.Brand, Handle: accounts[i%4]}
-		c := post.Content{Text: fmt.Sprintf("delivery %d of the benchmark of %d, with about as much text as a post usually has: some 160 characters, which is what people write when they announce a thing.", i, start.UnixMilli())}
+		c := post.Content{Text: benchText(i, start)}
 		p := post.Post{ID: benchID(tb), Author: "sam", CreatedAt: from, Kind: post.Brand, Content: c}
 		d := post.Delivery{
 			ID: benchID(tb), Post: p.ID, Target: benchID(tb), Account: key, Platform: platforms[i%4], State: post.Scheduled,
@@ -109,6 +111,11 @@ func queueOf(tb testing.TB, n, all int, start time.Time) []store.NewPost {
 		batch = append(batch, store.NewPost{Post: p, Deliveries: []post.Delivery{d}, Fingerprints: []string{""}})
 	}
 	return batch
+}
+
+// benchText is about as long as what people write when they announce a thing.
+func benchText(i int, start time.Time) string {
+	return fmt.Sprintf("delivery %d of the benchmark of %d, with about as much text as a post usually has: some 160 characters, which is what people write when they announce a thing.", i, start.UnixMilli())
 }
 
 func benchID(tb testing.TB) post.ID {

@@ -361,7 +361,45 @@ func (w *simWorld) misbehave() {
 	w.box.Misbehave(f)
 }
 
-func (w *simWorld) behave() { w.box.Behave() }
+func (w *simWorld) behave() {
+	w.box.Behave()
+	clear(w.dead)
+}
+
+// tokenDies has a platform refuse all that an account asks, until somebody reconnects it.
+func (w *simWorld) tokenDies() {
+	a := one(w, w.accounts)
+	if w.dead[a.handle] == nil {
+		w.note("  the token of %s is dead", a.handle)
+		w.dead[a.handle] = w.box.Misbehave(sandbox.Fault{
+			Platform: a.platform, Identity: a.identity, Match: "/", Kind: sandbox.Refuse, Status: http.StatusUnauthorized,
+		})
+	}
+}
+
+// reconnect has the owner of an account whose token is dead put it right and say so.
+func (w *simWorld) reconnect() {
+	for _, a := range w.accounts {
+		revive := w.dead[a.handle]
+		if revive == nil {
+			continue
+		}
+		revive()
+		delete(w.dead, a.handle)
+		if !a.out {
+			w.call(w.speaker(a), http.MethodPost, "/accounts/"+a.handle+"/verify", m{}, nil)
+		}
+		return
+	}
+}
+
+// speaker is somebody who may manage an account.
+func (w *simWorld) speaker(a *simAccount) string {
+	if a.kind == "personal" {
+		return a.owner
+	}
+	return "sam"
+}
 
 func (w *simWorld) restart() {
 	w.end()
@@ -374,7 +412,10 @@ func (w *simWorld) kill() {
 }
 
 // killAroundWrite has the daemon die at the next write that matters: before it is on disk, or right after.
-func (w *simWorld) killAroundWrite() { w.life.doom.Store(1 + w.lot.Int32N(2)) }
+func (w *simWorld) killAroundWrite() { w.life.doom.Store(doomBefore + w.lot.Int32N(2)) }
+
+// commitInDoubt has the next commit that matters report an error although it is on disk.
+func (w *simWorld) commitInDoubt() { w.life.doom.Store(doubtAfter) }
 
 func (w *simWorld) leaveOut() {
 	one(w, w.accounts).out = true
@@ -413,7 +454,7 @@ func (w *simWorld) step(skew time.Duration) {
 // calm lets everything come to its end: the platforms behave, the clock is right, every account is there and free, and
 // somebody decides what a person has to decide.
 func (w *simWorld) calm() {
-	w.box.Behave()
+	w.behave()
 	w.setClock()
 	w.takeBack()
 	for len(w.series) > 0 {
@@ -425,7 +466,7 @@ func (w *simWorld) calm() {
 		for _, p := range w.people {
 			w.settle(p)
 			for _, a := range w.accounts {
-				if a.owner == p || a.kind == "brand" && p == "sam" {
+				if w.speaker(a) == p {
 					w.call(p, http.MethodPost, "/accounts/"+a.handle+"/resume", m{"late": "send"}, nil)
 				}
 			}

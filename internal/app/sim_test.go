@@ -93,9 +93,12 @@ func simActs() []simAct {
 		{"end a series", 1, (*simWorld).endSeries},
 		{"a platform misbehaves", 12, (*simWorld).misbehave},
 		{"platforms behave", 3, (*simWorld).behave},
+		{"a token dies", 1, (*simWorld).tokenDies},
+		{"reconnect", 2, (*simWorld).reconnect},
 		{"restart", 4, (*simWorld).restart},
 		{"kill", 5, (*simWorld).kill},
 		{"kill around the next write", 4, (*simWorld).killAroundWrite},
+		{"a commit reports an error", 2, (*simWorld).commitInDoubt},
 		{"leave an account out", 1, (*simWorld).leaveOut},
 		{"take accounts back", 3, (*simWorld).takeBack},
 		{"a step of the clock", 2, (*simWorld).stepClock},
@@ -113,7 +116,7 @@ func play(t *testing.T, seed uint64) map[string]int {
 	switch {
 	case seed%50 == 0:
 		size, days = 25, 1 // hundreds of accounts
-	case seed%10 == 0:
+	case seed%25 == 0:
 		size, days = 3, 9 // over the American change of clocks as well
 	}
 	w := newSimWorld(t, lot, size)
@@ -144,7 +147,7 @@ func play(t *testing.T, seed uint64) map[string]int {
 	return w.did
 }
 
-// simTail is how much of the story a failure tells.
+// simTail is how many lines of the story a failure tells.
 func simTail() int {
 	if os.Getenv(simSeedEnv) != "" {
 		return 1 << 20

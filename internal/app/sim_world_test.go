@@ -113,6 +113,7 @@ type simWorld struct {
 	accounts []*simAccount
 	people   []string
 	films    map[string]string // a person's uploaded film
+	dead     map[string]func() // accounts whose tokens are dead, and how to revive them
 	posts    []*simPost
 	series   []simSeries
 	n        int
@@ -149,12 +150,19 @@ type simLife struct {
 	mem    *sandbox.InMemory
 	client *http.Client
 	dead   atomic.Bool
-	// doom, when set, ends the life at one of the next turns: 1 before its commit, 2 after.
+	// doom is what befalls one of the next turns.
 	doom   atomic.Int32
 	doomed chan struct{}
 	stop   context.CancelFunc
 	done   chan error
 }
+
+// What may befall a turn.
+const (
+	doomBefore = 1 + iota // the daemon dies before its commit
+	doomAfter             // and right after it
+	doubtAfter            // its commit reports an error and is on disk
+)
 
 func newSimWorld(t *testing.T, lot *rand.Rand, size int) *simWorld {
 	t.Helper()
@@ -166,7 +174,7 @@ func newSimWorld(t *testing.T, lot *rand.Rand, size int) *simWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &simWorld{t: t, lot: lot, dir: dir, films: map[string]string{}, did: map[string]int{}}
+	w := &simWorld{t: t, lot: lot, dir: dir, films: map[string]string{}, dead: map[string]func(){}, did: map[string]int{}}
 	w.people = []string{"sam"}
 	var logins []sandbox.Identity
 	id := 0
@@ -325,14 +333,17 @@ func (m *mortalStore) Turn(ctx context.Context, t store.Turn) (store.Turned, err
 		return store.Turned{}, store.ErrClosed
 	}
 	doom := m.life.doom.Load()
-	if doom == 1 && len(t.Results) > 0 {
+	if doom == doomBefore && len(t.Results) > 0 {
 		m.life.perish()
 		return store.Turned{}, store.ErrClosed
 	}
 	out, err := m.Store.Turn(ctx, t)
-	if doom == 2 && len(out.Claims) > 0 {
+	if doom == doomAfter && len(out.Claims) > 0 {
 		m.life.perish()
 		return store.Turned{}, store.ErrClosed
+	}
+	if doom == doubtAfter && err == nil && len(out.Claims)+len(t.Results) > 0 && m.life.doom.CompareAndSwap(doom, 0) {
+		return store.Turned{}, store.ErrUnknownCommit
 	}
 	return out, err
 }

@@ -10,32 +10,59 @@ import (
 	"crier/store"
 )
 
-// findTimeout bounds one look.
-const findTimeout = 30 * time.Second
+// The bounds of looking.
+const (
+	// findTimeout bounds one look.
+	findTimeout = 30 * time.Second
+	// maxLooking bounds looks at a time, maxDoubtful what is looked through for one that has a place.
+	maxLooking  = 64
+	maxDoubtful = 512
+)
 
-// lookAtDoubtful starts the looks that are due, in a bound of their own.
+// sought is what a look under way takes a place of.
+type sought struct {
+	kind     post.Kind
+	platform post.Platform
+}
+
+// lookAtDoubtful starts the looks that are due and have a place, in a bound of their own.
 func (s *Scheduler) lookAtDoubtful(ctx, work context.Context, now time.Time) {
-	room := maxLooking - len(s.looking)
-	if room <= 0 {
+	if len(s.looking) >= maxLooking {
 		return
 	}
 	// Those being looked at come back as well, since their look is not settled yet.
-	doubtful, err := s.cfg.Store.Doubtful(ctx, now, room+len(s.looking))
+	doubtful, err := s.cfg.Store.Doubtful(ctx, now, maxDoubtful)
 	if err != nil {
 		s.cfg.Log.ErrorContext(ctx, "the doubtful deliveries cannot be listed", "error", err)
 		return
 	}
 	for _, w := range doubtful {
-		if s.looking[w.Delivery.ID] || len(s.looking) >= maxLooking {
+		if _, looked := s.looking[w.Delivery.ID]; looked || !s.mayLook(&w.Delivery) {
 			continue
 		}
 		if _, busy := s.inFlight[w.Delivery.ID]; busy {
 			continue // its attempt's worker has not ended
 		}
-		s.looking[w.Delivery.ID] = true
+		s.looking[w.Delivery.ID] = sought{kind: w.Delivery.Account.Kind, platform: w.Delivery.Platform}
 		s.running.Store(w.Delivery.ID, struct{}{})
 		s.workers.do(func() { s.results <- s.look(work, w) })
 	}
+}
+
+// mayLook reports whether a look for the delivery has a place: each kind has a half of all to itself, and one platform
+// at most three quarters of that, so that looks which hang keep no other waiting.
+func (s *Scheduler) mayLook(d *post.Delivery) bool {
+	kind, platform := 0, 0
+	for _, x := range s.looking {
+		if x.kind != d.Account.Kind {
+			continue
+		}
+		kind++
+		if x.platform == d.Platform {
+			platform++
+		}
+	}
+	return kind < maxLooking/2 && platform < maxLooking/2*3/4
 }
 
 // look asks the platform once whether a part of unknown fate is out.

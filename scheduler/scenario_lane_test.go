@@ -225,6 +225,37 @@ func Test256HangingBrandRequestsWhileAPersonsPostIsDue(t *testing.T) {
 			}
 		}, accounts...)
 	})
+	looks := func(t *testing.T, accounts []post.Account) {
+		t.Helper()
+		inWorld(t, func(w *world) {
+			w.max = 256
+			w.wrap = func(handle string, a adapters.Adapter) adapters.Adapter {
+				if v, ok := a.(*voice); ok && handle != "ann" {
+					return blind{v}
+				}
+				return a
+			}
+			for _, a := range accounts {
+				w.p.script[a.Handle] = []behaviour{cutAfter}
+			}
+			for _, a := range accounts[1:] {
+				w.send(a.Handle, "hangs", time.Second)
+			}
+			w.start()
+			w.send("ann", "mine", 2*time.Second)
+			w.send("ann", "mine too", 20*time.Second) // behind the doubt about the first
+			w.pass(21 * time.Second)
+			if at, want := w.times("ann-id"), []time.Duration{2 * time.Second, 20 * time.Second}; !slices.Equal(at, want) {
+				t.Errorf("the person's posts went out after %v, want %v", at, want)
+			}
+		}, accounts...)
+	}
+	t.Run("looks", func(t *testing.T) { looks(t, brands(256)) })
+	t.Run("looks on another platform", func(t *testing.T) {
+		accounts := brands(256)
+		accounts[0].Kind, accounts[0].Platform = post.Brand, post.Reddit
+		looks(t, accounts)
+	})
 	t.Run("preparations of one account", func(t *testing.T) {
 		accounts := brands(2)
 		inWorld(t, func(w *world) {

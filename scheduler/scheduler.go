@@ -94,7 +94,7 @@ type Scheduler struct {
 
 	// Owned by the goroutine of Run.
 	inFlight map[post.ID]post.Account
-	looking  map[post.ID]bool
+	looking  map[post.ID]sought
 	pending  []outcome
 
 	running  sync.Map // post.ID → struct{}: deliveries with a worker, read by Expire
@@ -121,8 +121,6 @@ const (
 	busyWait = 20 * time.Millisecond
 	// enough results make a commit of their own: more of them would share its sync, and wait for each other.
 	enough = 256
-	// maxLooking bounds looks at a time.
-	maxLooking = 64
 	// settleRetry is the pause after a write that failed.
 	settleRetry = time.Second
 	// defaultTimeout is the time a commit gets if the outlet names none.
@@ -151,7 +149,7 @@ func New(cfg Config) (*Scheduler, error) {
 		results:  make(chan outcome, cfg.MaxInFlight+maxLooking),
 		nudge:    make(chan struct{}, 1),
 		inFlight: make(map[post.ID]post.Account),
-		looking:  make(map[post.ID]bool),
+		looking:  make(map[post.ID]sought),
 		workers:  newCrew(),
 	}
 	for _, o := range cfg.Outlets {

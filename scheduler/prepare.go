@@ -87,15 +87,14 @@ func (p *preparing) end(id post.ID) {
 	delete(p.now, id)
 }
 
-// stop ends all preparations and waits for them. What is saved is resumed at the next start.
+// stop ends all preparations; their workers are waited for apart. What is saved is resumed at the next start.
 func (p *preparing) stop() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.stopped = true
 	for _, x := range p.now {
 		x.cancel()
 	}
-	p.mu.Unlock()
-	p.workers.Wait()
 }
 
 // prepareSoon starts preparing what is due within the time ahead.

@@ -219,8 +219,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		}
 	}
 	s.prepare.stop()
-	verifying.Wait()
-	s.drain(work, end)
+	s.drain(work, end, &verifying)
 	return nil
 }
 
@@ -378,11 +377,14 @@ func (s *Scheduler) back() []post.Account {
 }
 
 // drain waits for what is in flight and settles it. When the grace is over the workers' requests are cut, which makes
-// them unknown; when even that does not end them, the next start finds their intents.
-func (s *Scheduler) drain(work context.Context, end context.CancelFunc) {
+// them unknown; when even that does not end them, the next start finds their intents. Preparations and verifications
+// have been told to end already, and what does not listen is left behind like a worker: nothing of it is public.
+func (s *Scheduler) drain(work context.Context, end context.CancelFunc, verifying *sync.WaitGroup) {
 	s.workers.dismiss()
 	done := make(chan struct{})
 	go func() {
+		s.prepare.workers.Wait()
+		verifying.Wait()
 		s.workers.wait()
 		close(done)
 	}()
@@ -397,7 +399,7 @@ func (s *Scheduler) drain(work context.Context, end context.CancelFunc) {
 		case <-grace.C:
 			end()
 		case <-last.C:
-			s.cfg.Log.ErrorContext(work, "workers did not end in time: the next start looks for what they sent")
+			s.cfg.Log.ErrorContext(work, "not all that was under way ended in time: the next start looks for what was sent")
 			waiting = false
 		case <-done:
 			waiting = false

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"crier/adapters"
 	"crier/internal/post"
 )
 
@@ -66,6 +67,42 @@ func TestAnAdapterThatDoesNotListenCannotKeepTheShutdown(t *testing.T) {
 		w.is(id, post.Published)
 		w.said("acme-id", "one")
 	})
+}
+
+func TestWhatIsNoCommitAndDoesNotListenCannotKeepTheShutdown(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		wrap  func(string, adapters.Adapter) adapters.Adapter
+		after time.Duration
+	}{
+		"a preparation":                 {as(func(v *voice) dawdling { return dawdling{v} }), 51 * time.Minute},
+		"a verification":                {as(func(v *voice) deaf { return deaf{v} }), time.Second},
+		"one that a delivery waits for": {as(func(v *voice) deaf { return deaf{v} }), 50*time.Minute + time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.wrap = tc.wrap
+				id := w.write("acme", film("one"), time.Hour)
+				if tc.after > 50*time.Minute {
+					w.pass(50*time.Minute - time.Second)
+				}
+				w.start()
+				w.pass(tc.after - time.Since(w.began))
+				before := time.Now()
+				w.end()
+				if took := time.Since(before); took > w.grace+6*time.Second {
+					t.Errorf("the shutdown took %s", took)
+				}
+				w.ok(w.store.Close())
+				w.open()
+				w.wrap = nil
+				w.start()
+				w.pass(2 * time.Hour)
+				w.is(id, post.Published)
+				w.said("acme-id", "one")
+			})
+		})
+	}
 }
 
 // A process that dies leaves its intents behind. Here no result of it reaches the store any more.

@@ -87,3 +87,11 @@ func (b belated) Publish(ctx context.Context, r adapters.Request) (post.Receipt,
 	time.Sleep(10 * time.Minute)
 	return receipt, err
 }
+
+// deaf is an adapter that takes five minutes to say whose token it holds, whatever its context says.
+type deaf struct{ *voice }
+
+func (d deaf) Verify(context.Context) (adapters.Identity, error) {
+	time.Sleep(5 * time.Minute)
+	return d.voice.Verify(context.Background())
+}

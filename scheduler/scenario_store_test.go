@@ -102,35 +102,105 @@ func TestAStoreRestoredFromYesterday(t *testing.T) {
 }
 
 func TestAStoreCopiedToAnotherMachine(t *testing.T) {
+	t.Parallel()
+	for name, into := range map[string]func(w *world, dir string){
+		"its file alone": func(w *world, dir string) {
+			backup := filepath.Join(w.t.TempDir(), "copy")
+			w.ok(w.store.Backup(w.t.Context(), backup))
+			w.ok(copyTo(filepath.Join(dir, bolt.FileName), backup))
+		},
+		"its whole folder": func(w *world, dir string) {
+			w.end()
+			w.ok(w.store.Close())
+			w.ok(os.CopyFS(dir, os.DirFS(w.dir)))
+			w.open()
+			w.live()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				if name == "its whole folder" && !w.tellsCopies() {
+					t.Skip("this file system does not say when a file was made")
+				}
+				w.series("6h", "once", "s1", "s2", "s3", "s4")
+				w.live()
+				ids := w.spread("acme", 30, 90, 150)
+				w.pass(40 * time.Minute)
+				other := &world{
+					t: w.t, p: w.p, dir: w.t.TempDir(), began: w.began, accounts: w.accounts, grace: w.grace, max: w.max,
+					ids: 1 << 32, events: make(chan scheduler.Event, 4096),
+				}
+				into(w, other.dir)
+				other.open()
+				defer other.close()
+				other.live()
+				days(24*time.Hour, w, other)
+				w.once()
+				if n := len(w.p.out()); n != 7 {
+					t.Errorf("%d are out, want 7", n)
+				}
+				for m, id := range ids {
+					w.is(id, post.Published)
+					if d := other.get(id); m > 40 && d.State != post.Scheduled {
+						t.Errorf("on the other machine the delivery is %s", d.State)
+					}
+				}
+				if got := other.status("acme"); got != post.StatusRestored {
+					t.Errorf("on the other machine the account is %s", got)
+				}
+			})
+		})
+	}
+}
+
+// A folder that was put back as a whole, note and all, is as old as one whose file alone was.
+func TestAFolderRolledBackAsAWhole(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.series("6h", "once", "s1", "s2", "s3", "s4")
+		if !w.tellsCopies() {
+			t.Skip("this file system does not say when a file was made")
+		}
 		w.live()
-		ids := w.spread("acme", 30, 90, 150)
+		w.spread("acme", 30, 90, 180)
 		w.pass(40 * time.Minute)
-		backup := filepath.Join(w.t.TempDir(), "copy")
-		w.ok(w.store.Backup(w.t.Context(), backup))
-		other := &world{
-			t: w.t, p: w.p, dir: w.t.TempDir(), began: w.began, accounts: w.accounts, grace: w.grace, max: w.max, ids: 1 << 32,
-			events: make(chan scheduler.Event, 4096),
-		}
-		w.ok(copyTo(filepath.Join(other.dir, bolt.FileName), backup))
-		other.open()
-		defer other.close()
-		other.live()
-		days(24*time.Hour, w, other)
+		w.end()
+		w.ok(w.store.Close())
+		yesterday := filepath.Join(t.TempDir(), "yesterday")
+		w.ok(os.CopyFS(yesterday, os.DirFS(w.dir)))
+		w.open()
+		w.live()
+		w.pass(time.Hour)
+		out := len(w.p.out())
+		w.end()
+		w.ok(w.store.Close())
+		w.ok(os.RemoveAll(w.dir))
+		w.ok(os.CopyFS(w.dir, os.DirFS(yesterday)))
+		w.open()
+		w.live()
+		w.pass(3 * time.Hour)
 		w.once()
-		if n := len(w.p.out()); n != 7 {
-			t.Errorf("%d are out, want 7", n)
+		if got := w.status("acme"); got != post.StatusRestored || len(w.p.out()) != out {
+			t.Errorf("the account is %s, and %d are out after %d", got, len(w.p.out()), out)
 		}
-		for m, id := range ids {
-			w.is(id, post.Published)
-			if d := other.get(id); m > 40 && d.State != post.Scheduled {
-				t.Errorf("on the other machine the delivery is %s", d.State)
-			}
+	})
+}
+
+// A folder that moves, or whose file system does, is the same one.
+func TestAFolderThatWasMovedIsNoCopy(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.live()
+		id := w.send("acme", "one", time.Hour)
+		for _, name := range []string{"moved", "moved again"} {
+			w.pass(time.Minute)
+			w.end()
+			w.ok(w.store.Close())
+			dir := filepath.Join(filepath.Dir(w.dir), name)
+			w.ok(os.Rename(w.dir, dir))
+			w.dir = dir
+			w.open()
+			w.live()
 		}
-		if got := other.status("acme"); got != post.StatusRestored {
-			t.Errorf("on the other machine the account is %s", got)
-		}
+		w.pass(2 * time.Hour)
+		w.is(id, post.Published)
 	})
 }
 
@@ -298,4 +368,13 @@ func TestASeriesEditedWhileItsOccurrencesWait(t *testing.T) {
 			}
 		}
 	})
+}
+
+// tellsCopies reports whether a file can be told from its copy here: by when it was made, which Linux says of most file
+// systems.
+func (w *world) tellsCopies() bool {
+	w.t.Helper()
+	note, err := os.ReadFile(filepath.Join(w.dir, bolt.FileName+".marker"))
+	w.ok(err)
+	return strings.Contains(string(note), `"born"`)
 }

@@ -143,7 +143,7 @@ func holdWords(account string, h *client.Hold, zoneName string) string {
 	case post.HoldWaitingForLead:
 		why, cure = "It waits for the post that it refers to", "that post being out"
 	case post.HoldRestored:
-		why, cure = "The store was restored from a backup, so what is queued may be out already", "a look at the account, then crier account resume "+account
+		why, cure = "The store was restored from a backup or copied, so what is queued may be out already", "a look at the account, then crier account resume "+account
 	case post.HoldRemoved:
 		why, cure = account+" is no longer in the configuration", "putting it back there"
 	}

@@ -21,6 +21,7 @@ import (
 type Store struct {
 	db       *bbolt.DB
 	dir      string
+	home     home
 	epoch    string
 	restored bool
 
@@ -43,7 +44,7 @@ var _ store.Store = (*Store)(nil)
 func (s *Store) Wake() <-chan struct{} { return s.wake }
 
 // Restored reports whether the file was found to be restored or copied when it was opened: it is older than the note
-// beside it, or has none. Every lane was then held.
+// beside it, has none, or the note is about another file or another machine. Every lane was then held.
 func (s *Store) Restored() bool { return s.restored }
 
 // Close finishes the writes that wait, notes the sequence beside the file and closes it. All later calls give
@@ -68,8 +69,9 @@ func (s *Store) Close() error {
 	return noteErr
 }
 
-// Note writes the sequence of the last change into the small file beside the store. It is to be called at least once a
-// minute: a store that is older than its note was restored or copied.
+// Note writes the sequence of the last change into the small file beside the store, with what a copy of the folder
+// cannot take along. It is to be called at least once a minute: a store that is older than its note, or that its note
+// does not mean, was restored or copied.
 func (s *Store) Note(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -54,8 +54,7 @@ func takeSample(tb testing.TB) sample {
 	must(err)
 	x.file = bytes.TrimRight(x.file, "\x00")
 	x.file = append(x.file, make([]byte, pageSize-len(x.file)%pageSize)...)
-	x.note, err = os.ReadFile(filepath.Join(dir, bolt.FileName+".marker"))
-	must(err)
+	x.note = homeless(tb, dir)
 	return x
 }
 

@@ -65,7 +65,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		db: db, dir: o.Dir, ops: make(chan *op, maxQueue), wake: make(chan struct{}, 1), finished: make(chan struct{}),
+		db: db, dir: o.Dir, home: homeOf(path), ops: make(chan *op, maxQueue), wake: make(chan struct{}, 1), finished: make(chan struct{}),
 	}
 	if err := s.begin(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
@@ -273,7 +273,7 @@ func (s *Store) begin(ctx context.Context, o Options) (err error) {
 	case err != nil:
 		return err
 	default:
-		s.restored = n.Epoch != s.epoch || n.Sequence > seq
+		s.restored = n.Epoch != s.epoch || n.Sequence > seq || n.Home.elsewhere(s.home)
 	}
 	return nil
 }
@@ -282,6 +282,7 @@ func (s *Store) begin(ctx context.Context, o Options) (err error) {
 type note struct {
 	Epoch    string `json:"epoch"`
 	Sequence uint64 `json:"sequence"`
+	Home     home   `json:"home,omitzero"`
 }
 
 func readNote(dir string) (note, error) {
@@ -298,7 +299,7 @@ func readNote(dir string) (note, error) {
 
 // note writes the note durably.
 func (s *Store) note() error {
-	b, err := json.Marshal(note{Epoch: s.epoch, Sequence: s.seq.Load()})
+	b, err := json.Marshal(note{Epoch: s.epoch, Sequence: s.seq.Load(), Home: s.home})
 	if err != nil {
 		return fmt.Errorf("encode the note: %w", err)
 	}

@@ -2,6 +2,7 @@ package bolt_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -141,6 +142,25 @@ func edit(t *testing.T, path string, f func(*bbolt.Tx) error) {
 	}
 }
 
+// homeless gives the note of a folder without what ties it to its file, for a test that lays out a file of its own under
+// it.
+func homeless(tb testing.TB, dir string) []byte {
+	tb.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, bolt.FileName+".marker"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var note map[string]any
+	if err := json.Unmarshal(b, &note); err != nil {
+		tb.Fatal(err)
+	}
+	delete(note, "home")
+	if b, err = json.Marshal(note); err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
 func TestAStoreOlderThanItsNoteIsHeld(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -150,6 +170,9 @@ func TestAStoreOlderThanItsNoteIsHeld(t *testing.T) {
 		"as it was":     {func(string, string) error { return nil }, false},
 		"without note":  {func(dir, _ string) error { return os.Remove(filepath.Join(dir, "crier.db.marker")) }, true},
 		"an older file": {func(dir, older string) error { return os.Rename(older, filepath.Join(dir, "crier.db")) }, true},
+		"a note of an earlier version": {func(dir, _ string) error {
+			return os.WriteFile(filepath.Join(dir, "crier.db.marker"), homeless(t, dir), 0o600)
+		}, false},
 		"a torn note": {func(dir, _ string) error {
 			return os.WriteFile(filepath.Join(dir, "crier.db.marker"), []byte(`{"ep`), 0o600)
 		}, true},

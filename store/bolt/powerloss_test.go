@@ -51,10 +51,7 @@ func TestAfterALostPowerAllThatWasAcknowledgedIsThereAndNothingHalf(t *testing.T
 	dir := t.TempDir()
 	w := newWorkbench(t, dir)
 	path := filepath.Join(dir, bolt.FileName)
-	note, err := os.ReadFile(path + ".marker")
-	if err != nil {
-		t.Fatal(err)
-	}
+	note := homeless(t, dir)
 	snap := func() ([]byte, shown) {
 		b, err := os.ReadFile(path)
 		if err != nil {

@@ -12,12 +12,17 @@ import (
 	"crier/internal/sandbox"
 )
 
-// fairRounds is how often the daemon must have answered since the last delivery got settled before it counts as stuck:
-// where it gets no time to run, the clock proves nothing.
-const fairRounds = 150
+const (
+	// fairRounds is how often the daemon must have answered since the last delivery got settled before it counts as
+	// stuck: where it gets no time to run, the clock proves nothing.
+	fairRounds = 150
+	// fairPace is how often it is asked at the least, on the average, on a machine that has time to spare.
+	fairPace = 120 * time.Millisecond
+)
 
 // soon is how long after a restart, the looks included, everything has to be settled, or to wait for a person or a time
-// with a reason. On a busy machine it counts from the last delivery that got settled.
+// with a reason. What a person does then begins it anew. On a busy machine it counts from the last delivery that got
+// settled.
 func soon() time.Duration {
 	looks := crashLooks()
 	return 10*time.Second + looks[len(looks)-1]
@@ -33,10 +38,15 @@ func (s *siege) settle(end bool) {
 		patience = 150 * time.Second // the pauses after failures are longer
 	}
 	last, least, rounds := began, -1, 0
+	from, asked, acts := began, 0, s.persons+s.hurried
 	for {
 		rounds++
+		asked++
 		open := s.open()
 		busy := s.person(open)
+		if n := s.persons + s.hurried; n != acts {
+			from, asked, acts = time.Now(), 0, n
+		}
 		if len(open) == 0 || busy == 0 && !end {
 			break
 		}
@@ -54,8 +64,14 @@ func (s *siege) settle(end bool) {
 			return
 		}
 	}
-	if took := time.Since(began); !end && took > s.longest {
-		s.longest = took
+	switch took := time.Since(from); {
+	case end:
+	case took > fairPace*time.Duration(asked+1):
+		s.crowded++
+	case took > soon():
+		s.t.Fatalf("round %d: it took %s to settle, want %s at most\n%s", s.round, took, soon(), s.d.log)
+	default:
+		s.longest = max(s.longest, took)
 	}
 }
 

@@ -71,11 +71,9 @@ func TestCrashLoop(t *testing.T) {
 	}
 	s.finish()
 	s.table(rounds)
-	if rounds >= 2*len(points) {
-		for _, p := range points {
-			if s.kills[p] == 0 {
-				t.Errorf("nothing was killed %s", p)
-			}
+	for _, p := range points[:min((rounds+1)/2, len(points))] {
+		if s.kills[p] == 0 {
+			t.Errorf("nothing was killed %s", p)
 		}
 	}
 }
@@ -104,7 +102,8 @@ type siege struct {
 	kills   map[point]int
 	persons int           // how often a person had to decide
 	hurried int           // how often one sent at once what waited after a failure
-	longest time.Duration // that a restart took to settle
+	longest time.Duration // that it took to settle after a restart, or after what a person did last
+	crowded int           // how often a machine without time to spare made that say nothing
 }
 
 // crashLooks is the horizon of the crash loop: its platforms' listings are never late.
@@ -362,7 +361,8 @@ func (s *siege) table(rounds int) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, %d rounds: %d posts accepted, %d acts on the platforms\n", s.seed, rounds, len(s.letters), len(s.record()))
 	fmt.Fprintf(&b, "a person decided %d times, and %d times sent at once what waited after a failure\n", s.persons, s.hurried)
-	fmt.Fprintf(&b, "the longest that a restart took to settle: %s\n", s.longest.Round(10*time.Millisecond))
+	fmt.Fprintf(&b, "the longest that a restart took to settle: %s of %s; not measured on a busy machine: %d times\n",
+		s.longest.Round(10*time.Millisecond), soon(), s.crowded)
 	for _, p := range append(namedPoints(), randomMoment) {
 		fmt.Fprintf(&b, "%5d killed %s\n", s.kills[p], p)
 	}

@@ -39,17 +39,19 @@ func TestALaneWhoseHeadIsInDoubt(t *testing.T) {
 	t.Parallel()
 	ask := account("acme", post.Brand)
 	ask.WhenNotSeen = post.Ask
+	all := []string{"one", "two", "three"}
 	for name, tc := range map[string]struct {
 		first []behaviour
 		finds []finding
 		head  post.State
 		next  time.Duration // when the one behind it goes out
+		out   []string
 	}{
-		"goes on as soon as it is found":       {[]behaviour{cutAfter}, nil, post.Published, 11 * time.Second},
-		"waits five minutes and no longer":     {[]behaviour{cutBefore}, nil, post.Unconfirmed, 5*time.Minute + time.Second},
-		"waits no longer for a person":         {[]behaviour{cutAfter}, []finding{{set: true, look: adapters.Look{Sight: adapters.Ambiguous}}}, post.Unconfirmed, 5*time.Minute + time.Second},
-		"goes on when it is surely not out":    {[]behaviour{cutBefore}, []finding{{set: true, look: adapters.Look{Sight: adapters.Never}}}, post.Published, 11 * time.Second},
-		"is not kept by looks that are broken": {[]behaviour{cutAfter}, slices.Repeat([]finding{{set: true, err: errCut}}, 6), post.Unconfirmed, 5*time.Minute + time.Second},
+		"goes on as soon as it is found":       {[]behaviour{cutAfter}, nil, post.Published, 11 * time.Second, all},
+		"waits five minutes and no longer":     {[]behaviour{cutBefore}, nil, post.Unconfirmed, 5*time.Minute + time.Second, all[1:]},
+		"waits no longer for a person":         {[]behaviour{cutAfter}, []finding{{set: true, look: adapters.Look{Sight: adapters.Ambiguous}}}, post.Unconfirmed, 5*time.Minute + time.Second, all},
+		"goes on when it is surely not out":    {[]behaviour{cutBefore}, []finding{{set: true, look: adapters.Look{Sight: adapters.Never}}}, post.Published, 11 * time.Second, all},
+		"is not kept by looks that are broken": {[]behaviour{cutAfter}, slices.Repeat([]finding{{set: true, err: errCut}}, 6), post.Unconfirmed, 5*time.Minute + time.Second, all},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -58,14 +60,19 @@ func TestALaneWhoseHeadIsInDoubt(t *testing.T) {
 				head := w.send("acme", "one", time.Second)
 				next := w.send("acme", "two", 2*time.Second)
 				late := w.send("acme", "three", 3*time.Second) // would be too late, were the doubt not excused
+				w.send("other", "elsewhere", 2*time.Second)
 				w.pass(6 * time.Minute)
 				w.is(head, tc.head)
+				w.said("acme-id", tc.out...)
+				if at := w.times("other-id"); !slices.Equal(at, []time.Duration{2 * time.Second}) {
+					t.Errorf("the post beside it went out after %v", at)
+				}
 				w.is(next, post.Published)
 				w.is(late, post.Published)
 				if at := w.outAt(next); at != tc.next {
 					t.Errorf("the one behind it went out after %s, want %s", at, tc.next)
 				}
-			}, shortLate(ask))
+			}, shortLate(ask), account("other", post.Brand))
 		})
 	}
 }
@@ -150,6 +157,43 @@ func TestADeadTokenThatHealsByItself(t *testing.T) {
 		w.said("acme-id", "one", "two")
 	}
 	t.Run("alone", func(t *testing.T) { inWorld(t, heals) })
+	t.Run("that dies between two posts", func(t *testing.T) {
+		inWorld(t, func(w *world) {
+			w.startWithChores(nil)
+			first := w.send("acme", "one", time.Minute)
+			w.pass(2 * time.Minute)
+			w.is(first, post.Published)
+			w.p.set(func() {
+				w.p.script["acme"] = []behaviour{denied}
+				w.p.verify["acme"] = refusedToken()
+				w.p.refresh = func(string) error { return refusedToken() }
+			})
+			soon, far := w.send("acme", "two", time.Minute), w.send("acme", "three", 2*time.Hour)
+			w.pass(3 * time.Minute)
+			w.is(soon, post.Scheduled)
+			if got := w.status("acme"); got != post.StatusNeedsReconnect {
+				t.Errorf("the account is %s", got)
+			}
+			if n := w.p.count("acme refresh"); n == 0 {
+				t.Error("nobody tried to get another token")
+			}
+			w.p.set(func() {
+				delete(w.p.verify, "acme")
+				w.p.refresh = nil
+			})
+			w.pass(7 * time.Minute) // verified again after one minute, after five more, and so on
+			w.is(soon, post.Published)
+			if got := w.status("acme"); got != post.StatusOK {
+				t.Errorf("the account is %s", got)
+			}
+			w.pass(2 * time.Hour)
+			w.is(far, post.Published)
+			w.said("acme-id", "one", "two", "three")
+			if n := w.p.count("acme commit"); n != 4 {
+				t.Errorf("%d commits, want the three posts and the one that was refused", n)
+			}
+		})
+	})
 	t.Run("while the verification of forty others hangs", func(t *testing.T) {
 		accounts := []post.Account{account("acme", post.Brand)}
 		for i := range 40 {

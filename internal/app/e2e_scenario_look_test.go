@@ -180,6 +180,14 @@ func TestALookThatFailsHalfWay(t *testing.T) {
 			if got := who.delivery(x.ID); got.State != "unconfirmed" || got.Receipt != nil {
 				t.Errorf("it is %s with the receipt %+v", got.State, got.Receipt)
 			}
+			// The next look, half a minute after the one that failed, gets through and finds it.
+			untilLong(t, "it is found", func() bool { return who.delivery(x.ID).State == "published" })
+			got = who.delivery(x.ID)
+			acts := d.town.acts(c.platform, c.identity)
+			d.town.same(t, got.Receipt, acts[0])
+			if n := len(acts); n != c.others+1 {
+				t.Errorf("in the end %d are out, want %d", n, c.others+1)
+			}
 		})
 	}
 }

@@ -241,12 +241,14 @@ func TestACommitThatReportsAnErrorButIsOnDisk(t *testing.T) {
 		state    post.State
 		attempts int
 		log      int
+		end      post.State // an hour later
+		commits  int
 	}{
-		"the result that it is out":      {[]behaviour{slow}, 2 * time.Second, post.Published, 1, 1},
-		"the result that it is not out":  {[]behaviour{dialFails}, 2 * time.Second, post.Scheduled, 1, 1},
-		"the result that nobody knows":   {[]behaviour{cutBefore}, 2 * time.Second, post.Unconfirmed, 1, 1},
-		"the result that it was refused": {[]behaviour{refusal}, 2 * time.Second, post.Failed, 1, 1},
-		"the result of a rate limit":     {[]behaviour{limited}, 2 * time.Second, post.Scheduled, 0, 1},
+		"the result that it is out":      {[]behaviour{slow}, 2 * time.Second, post.Published, 1, 1, post.Published, 1},
+		"the result that it is not out":  {[]behaviour{dialFails}, 2 * time.Second, post.Scheduled, 1, 1, post.Published, 2},
+		"the result that nobody knows":   {[]behaviour{cutBefore}, 2 * time.Second, post.Unconfirmed, 1, 1, post.Published, 2},
+		"the result that it was refused": {[]behaviour{refusal}, 2 * time.Second, post.Failed, 1, 1, post.Failed, 1},
+		"the result of a rate limit":     {[]behaviour{limited}, 2 * time.Second, post.Scheduled, 0, 1, post.Published, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -266,6 +268,16 @@ func TestACommitThatReportsAnErrorButIsOnDisk(t *testing.T) {
 				}
 				if w.store.vague.Load() {
 					t.Error("no commit was in doubt")
+				}
+				w.pass(time.Hour)
+				w.is(id, tc.end)
+				if tc.end == post.Published {
+					w.said("acme-id", "one")
+				} else {
+					w.said("acme-id")
+				}
+				if n := w.p.count("acme commit"); n != tc.commits {
+					t.Errorf("%d commits, want %d", n, tc.commits)
 				}
 			})
 		})

@@ -50,6 +50,8 @@ type orders struct {
 	Grace  time.Duration
 	// Trap names the point at which the process kills itself; the zero trap is none.
 	Trap trap
+	// Disk is what is wrong with the process's disk once it serves; empty is nothing.
+	Disk disk
 }
 
 // daemon is crier serve with the sandbox's horizon.
@@ -78,6 +80,9 @@ func serve(ctx context.Context, o orders, log *slog.Logger) error {
 	opts := app.Options{
 		Config: c, Log: log, Version: "test", Looks: o.Looks, Grace: o.Grace,
 		Ready: func(addr net.Addr) {
+			if err := o.Disk.spoil(); err != nil {
+				log.Error("the disk cannot be spoiled", "error", err)
+			}
 			_, _ = fmt.Fprintln(os.Stdout, addr)
 			close(ready)
 		},

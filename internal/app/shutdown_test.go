@@ -169,6 +169,14 @@ type crowdTown struct {
 
 func newCrowd(t *testing.T, n int, grace time.Duration) *crowdTown {
 	t.Helper()
+	c := layCrowd(t, n, grace)
+	c.launch()
+	return c
+}
+
+// layCrowd is a crowd whose daemon has not started yet.
+func layCrowd(t *testing.T, n int, grace time.Duration) *crowdTown {
+	t.Helper()
 	dir := t.TempDir()
 	s := &siege{t: t, dir: dir, data: filepath.Join(dir, "data"), stage: stage{
 		Listen: "127.0.0.1:0", Journal: filepath.Join(dir, "platforms.jsonl"), Crowd: n,
@@ -184,10 +192,14 @@ func newCrowd(t *testing.T, n int, grace time.Duration) *crowdTown {
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := &crowdTown{siege: s, orders: orders{Config: s.config, Looks: crashLooks(), Grace: grace}}
-	c.p = startOrdered(t, c.orders)
-	t.Cleanup(func() { c.p.kill() })
-	return c
+	return &crowdTown{siege: s, orders: orders{Config: s.config, Looks: crashLooks(), Grace: grace}}
+}
+
+// launch starts the daemon, which the test's end kills.
+func (c *crowdTown) launch() {
+	c.t.Helper()
+	c.p = startOrdered(c.t, c.orders)
+	c.t.Cleanup(func() { c.p.kill() })
 }
 
 func (c *crowdTown) signal(s os.Signal) {

@@ -5,121 +5,33 @@ package bolt_test
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
-	"sync"
 	"testing"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"crier/store/storetest"
 )
 
-// faults decides on each call of this process that writes, grows or syncs a file. The kernel asks through a filter that
-// cannot be taken off again, so it lives in a child process.
-type faults struct {
-	mu    sync.Mutex
-	armed func(call int, nth int) unix.Errno // 0 lets the call through
-	count map[int]int                        // of each call since it was armed
-	fired bool
-	trace []call
-}
+// faults makes calls to the disk fail.
+type faults struct{ *storetest.Calls }
 
-// call is one call that the kernel asked about.
-type call struct {
-	nr     int
-	offset int64 // of a write
-	length int   // of a write
-}
-
-// The calls that a store makes on its file.
-func watched() []uint32 {
-	return []uint32{unix.SYS_PWRITE64, unix.SYS_FDATASYNC, unix.SYS_FSYNC, unix.SYS_FTRUNCATE}
-}
-
-// question and answer are what the kernel and the supervisor tell each other: seccomp_notif and seccomp_notif_resp.
-type question struct {
-	id         uint64
-	pid, flags uint32
-	nr         int32
-	arch       uint32
-	ip         uint64
-	args       [6]uint64
-}
-
-type answer struct {
-	id    uint64
-	val   int64
-	err   int32
-	flags uint32
-}
-
-// watch installs the filter and the goroutine that answers it, which lives as long as the process.
-func watch(t *testing.T) *faults {
+func watch(t *testing.T) faults {
 	t.Helper()
-	f := &faults{}
-	calls := watched()
-	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}}
-	for i, nr := range calls {
-		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(len(calls) - i), K: nr})
+	c, err := storetest.WatchCalls()
+	if err != nil {
+		t.Skip(err)
 	}
-	filter = append(filter,
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF})
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		t.Skipf("this system filters no calls: %v", err)
-	}
-	const flags = unix.SECCOMP_FILTER_FLAG_TSYNC | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH | unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
-	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&program)))
-	if errno != 0 {
-		t.Skipf("this system filters no calls: %v", errno)
-	}
-	go f.supervise(fd)
-	return f
-}
-
-func (f *faults) supervise(fd uintptr) {
-	for {
-		var q question
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&q)))
-		if errno != 0 {
-			continue // interrupted, or the asking thread is gone
-		}
-		a := answer{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-		if e := f.decide(&q); e != 0 {
-			a.err, a.flags = -int32(e), 0
-		}
-		_, _, _ = unix.Syscall(unix.SYS_IOCTL, fd, unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a)))
-	}
-}
-
-func (f *faults) decide(q *question) unix.Errno {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.armed == nil {
-		return 0
-	}
-	nr := int(q.nr)
-	f.count[nr]++
-	f.trace = append(f.trace, call{nr: nr, offset: int64(q.args[3]), length: int(q.args[2])})
-	e := f.armed(nr, f.count[nr])
-	f.fired = f.fired || e != 0
-	return e
+	return faults{c}
 }
 
 // during runs do with the fault, and reports whether it was met and what was called.
-func (f *faults) during(fault func(call, nth int) unix.Errno, do func() error) (err error, met bool, trace []call) { //nolint:revive,staticcheck // the error is what was done's
-	f.mu.Lock()
-	f.armed, f.count, f.fired, f.trace = fault, map[int]int{}, false, nil
-	f.mu.Unlock()
+func (f faults) during(fault func(storetest.Call) unix.Errno, do func() error) (err error, met bool, trace []storetest.Call) { //nolint:revive,staticcheck // the error is what was done's
+	f.Arm(fault)
 	err = do()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.armed = nil
-	return err, f.fired, f.trace
+	trace, failed := f.Disarm()
+	return err, failed > 0, trace
 }
 
 // TestEveryWriteSurvivesAFaultAtEveryCallThatItMakes fails, for every kind of write, each single call to the disk in
@@ -155,8 +67,8 @@ func TestEveryWriteSurvivesAFaultAtEveryCallThatItMakes(t *testing.T) {
 				what := fmt.Sprintf("%s, call %d, to %s", fault.name, n, d.name)
 				do := d.ready(w)
 				before := w.show()
-				err, met, _ := f.during(func(nr, nth int) unix.Errno {
-					if nr == fault.nr && (nth == n || (fault.all && nth > n)) {
+				err, met, _ := f.during(func(c storetest.Call) unix.Errno {
+					if c.Nr == fault.nr && (c.Nth == n || (fault.all && c.Nth > n)) {
 						return fault.with
 					}
 					return 0
@@ -196,8 +108,8 @@ func TestACommitThatReportsAnErrorMayBeOnDisk(t *testing.T) {
 	for _, d := range deeds() {
 		do := d.ready(w)
 		before := w.show()
-		err, met, _ := f.during(func(nr, nth int) unix.Errno {
-			if nr == unix.SYS_FDATASYNC && nth == 2 {
+		err, met, _ := f.during(func(c storetest.Call) unix.Errno {
+			if c.Nr == unix.SYS_FDATASYNC && c.Nth == 2 {
 				return unix.EIO
 			}
 			return 0
@@ -224,24 +136,24 @@ func TestACommitSyncsItsPagesBeforeItWritesItsHead(t *testing.T) {
 	w := newWorkbench(t, t.TempDir())
 	for _, d := range deeds() {
 		do := d.ready(w)
-		err, _, trace := f.during(func(int, int) unix.Errno { return 0 }, do)
+		err, _, trace := f.during(func(storetest.Call) unix.Errno { return 0 }, do)
 		if err != nil {
 			t.Fatal(err)
 		}
 		// Growth and its sync come first; then pages, their sync, one head, its sync.
-		for len(trace) > 1 && trace[0].nr == unix.SYS_FTRUNCATE && trace[1].nr == unix.SYS_FSYNC {
+		for len(trace) > 1 && trace[0].Nr == unix.SYS_FTRUNCATE && trace[1].Nr == unix.SYS_FSYNC {
 			trace = trace[2:]
 		}
-		first := slices.IndexFunc(trace, func(c call) bool { return c.nr == unix.SYS_FDATASYNC })
-		if first < 1 || len(trace) != first+3 || trace[first+1].nr != unix.SYS_PWRITE64 || trace[first+2].nr != unix.SYS_FDATASYNC {
+		first := slices.IndexFunc(trace, func(c storetest.Call) bool { return c.Nr == unix.SYS_FDATASYNC })
+		if first < 1 || len(trace) != first+3 || trace[first+1].Nr != unix.SYS_PWRITE64 || trace[first+2].Nr != unix.SYS_FDATASYNC {
 			t.Fatalf("%s: the calls were %v", d.name, trace)
 		}
 		for i, c := range trace[:first] {
-			if c.nr != unix.SYS_PWRITE64 || c.offset < 2*4096 {
+			if c.Nr != unix.SYS_PWRITE64 || c.Offset < 2*4096 {
 				t.Errorf("%s: call %d of the pages is %v", d.name, i, c)
 			}
 		}
-		if head := trace[first+1]; head.offset >= 2*4096 || head.length > 4096 {
+		if head := trace[first+1]; head.Offset >= 2*4096 || head.Length > 4096 {
 			t.Errorf("%s: the head is %v", d.name, head)
 		}
 	}

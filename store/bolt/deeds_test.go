@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 type workbench struct {
 	t    *testing.T
 	s    *bolt.Store
+	dir  string
 	next uint64 // of the posts
 	at   time.Time
 
@@ -39,7 +42,7 @@ var other = post.Account{
 
 func newWorkbench(t *testing.T, dir string) *workbench {
 	t.Helper()
-	w := &workbench{t: t, at: now}
+	w := &workbench{t: t, dir: dir, at: now}
 	w.s = open(t, dir)
 	w.ok(w.s.SyncAccounts(t.Context(), w.write(), []post.Account{acme, other}))
 	return w
@@ -339,6 +342,7 @@ func (w *workbench) failedDeed(what string, d deed, do func() error, before show
 	seen := w.show()
 	onDisk := !cmp.Equal(before, seen)
 	w.sound(what)
+	w.killed(what, seen)
 	if err := do(); err != nil {
 		w.t.Errorf("%s: again: %v", what, err)
 	}
@@ -352,4 +356,26 @@ func (w *workbench) failedDeed(what string, d deed, do func() error, before show
 		w.t.Errorf("%s: it has no effect", what)
 	}
 	w.sound(what + ", again")
+}
+
+// killed opens the files as a process that died right now would leave them: whole, and with what the store shows.
+func (w *workbench) killed(what string, want shown) {
+	w.t.Helper()
+	what += ", and killed"
+	dir := w.t.TempDir()
+	file, err := os.ReadFile(filepath.Join(w.dir, bolt.FileName))
+	w.ok(err)
+	path := filepath.Join(dir, bolt.FileName)
+	w.ok(os.WriteFile(path, file, 0o600))
+	w.ok(os.WriteFile(path+".marker", homeless(w.t, w.dir), 0o600))
+	next := &workbench{t: w.t, s: open(w.t, dir)}
+	if diff := cmp.Diff(want, next.show()); diff != "" || next.s.Restored() {
+		w.t.Errorf("%s: restored %t (-before +after):\n%s", what, next.s.Restored(), diff)
+	}
+	next.sound(what)
+	closeStore(w.t, next.s)
+	if problems, err := bolt.Fsck(path); err != nil || len(problems) > 0 {
+		w.t.Errorf("%s: fsck: %v %v", what, err, problems)
+	}
+	w.ok(os.RemoveAll(dir))
 }

@@ -51,6 +51,7 @@ func TestEveryWriteSurvivesAFaultAtEveryCallThatItMakes(t *testing.T) {
 		all  bool // every later call of the kind fails as well, as on a disk that is full or gone
 	}{
 		{"a full disk", unix.SYS_PWRITE64, unix.ENOSPC, 4, true},
+		{"a file system that has turned read-only", unix.SYS_PWRITE64, unix.EROFS, 9, true},
 		{"one write that fails", unix.SYS_PWRITE64, unix.EIO, 7, false},
 		{"one sync that fails", unix.SYS_FDATASYNC, unix.EIO, 1, false},
 		{"a disk that syncs no more", unix.SYS_FDATASYNC, unix.EIO, 1, true},

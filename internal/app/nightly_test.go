@@ -1,15 +1,20 @@
 package app_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"crier/internal/app"
 	"crier/internal/config"
+	"crier/internal/post"
+	"crier/store"
 	"crier/store/bolt"
 )
 
@@ -62,5 +67,72 @@ func TestANightlyBackupClearsAwayWhatAKillLeft(t *testing.T) {
 	}
 	if problems, err := bolt.Fsck(filepath.Join(backups, want[len(want)-1])); err != nil || len(problems) > 0 {
 		t.Errorf("the new one: %v %q", err, problems)
+	}
+}
+
+// TestANightlyBackupSaysThatAPostIsDamaged damages the record of a post that nobody asks for: its file opens, its pages are
+// whole, and the nightly copy is where it shows. The copies of sound nights stay.
+func TestANightlyBackupSaysThatAPostIsDamaged(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	d := w.start(t)
+	id := d.sam.post(m{"text": "Far ahead", "targets": []any{"acme-x"}, "at": in(time.Hour)}).Deliveries[0].ID
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	data := dataDir(t, w.yaml)
+	path := filepath.Join(data, bolt.FileName)
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := post.ParseID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := append(key[:], 2) // the version of the record, right behind its key
+	if !bytes.Contains(file, record) {
+		t.Fatal("the record is not where it was: this test damages nothing")
+	}
+	file = bytes.ReplaceAll(file, record, append(key[:], 99))
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) // the same file, not a copy of it
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Write(file)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	backups := filepath.Join(data, "backups")
+	if err := os.MkdirAll(backups, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for day := range 7 {
+		name := fmt.Sprintf("crier-2026010%d-034200.db", day+1)
+		if err := os.WriteFile(filepath.Join(backups, name), []byte("of a sound night"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, _, err := config.Parse("nightly", []byte(w.yaml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := app.New(t.Context(), app.Options{Config: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for range 2 {
+		if err := a.Nightly(t.Context()); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "crier restore") {
+			t.Errorf("%v, want ErrCorrupt and what to do", err)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(backups, "*"))
+	if err != nil || len(left) != 8 || filepath.Base(left[7]) != "damaged.db" {
+		t.Errorf("left are %q, %v", left, err)
 	}
 }

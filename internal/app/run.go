@@ -11,6 +11,8 @@ import (
 
 	"crier/internal/post"
 	"crier/scheduler"
+	"crier/store"
+	"crier/store/bolt"
 )
 
 // Run serves and sends until ctx ends, then goes down in order: not ready, cron, claims, what is in flight, those who
@@ -127,7 +129,7 @@ func (a *App) chores() []scheduler.Chore {
 	)
 }
 
-// nightly makes a checked copy in the data folder and keeps a week of them.
+// nightly makes a copy in the data folder that was read to the last record, and keeps a week of them.
 func (a *App) nightly(ctx context.Context) error {
 	dir := filepath.Join(a.cfg.DataDir, "backups")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -146,6 +148,19 @@ func (a *App) nightly(ctx context.Context) error {
 	name := filepath.Join(dir, "crier-"+a.opts.Now().UTC().Format("20060102-150405")+".db")
 	if err := a.store.Backup(ctx, name); err != nil {
 		return fmt.Errorf("nightly backup: %w", err)
+	}
+	// The copy is read to the last record: it is the one moment at which the whole store is looked at while Crier runs.
+	problems, err := bolt.Fsck(name)
+	if err != nil {
+		return fmt.Errorf("reading the nightly backup: %w", err)
+	}
+	if len(problems) > 0 {
+		// It is kept apart, and takes the place of no sound one.
+		if err := os.Rename(name, filepath.Join(dir, "damaged.db")); err != nil {
+			return fmt.Errorf("putting a damaged backup aside: %w", err)
+		}
+		return fmt.Errorf("nightly backup: %w: the store does not agree with itself (%d places, first %s): stop Crier, keep the data "+
+			"folder, and see crier fsck and crier restore", store.ErrCorrupt, len(problems), problems[0])
 	}
 	old, err := filepath.Glob(filepath.Join(dir, "crier-*.db"))
 	if err != nil {

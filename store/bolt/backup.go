@@ -78,7 +78,7 @@ func checkFile(path string, records bool) (problems []string, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			problems, err = nil, damaged(path, fmt.Errorf("%v", r))
+			problems, err = nil, damaged(path, unreadable(r))
 		}
 	}()
 	db, err := openFile(path, &bbolt.Options{Timeout: lockWait, ReadOnly: true, FreelistType: bbolt.FreelistArrayType, PreLoadFreelist: true})

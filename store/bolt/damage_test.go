@@ -59,7 +59,8 @@ func takeSample(tb testing.TB) sample {
 }
 
 // judge puts a damaged file into a folder and demands what a person may demand: no panic; a file that is refused is
-// named and left alone; one that is opened still has every accepted delivery, or says that something is wrong.
+// named and left alone; one that is opened still has every accepted delivery, or whoever asks for one that is gone, or at
+// the latest the nightly copy, says that something is wrong.
 func (x *sample) judge(tb testing.TB, what string, file []byte) (opened bool) {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -69,8 +70,7 @@ func (x *sample) judge(tb testing.TB, what string, file []byte) (opened bool) {
 			tb.Fatal(err)
 		}
 	}
-	problems, fsckErr := bolt.Fsck(path)
-	seen := len(problems) > 0 || fsckErr != nil
+	problems, _ := bolt.Fsck(path)
 	for _, p := range problems {
 		if strings.Contains(p, "two pages lead to it") {
 			return false // a circle: bbolt would follow it for ever, which nothing short of reading every page tells
@@ -87,13 +87,22 @@ func (x *sample) judge(tb testing.TB, what string, file []byte) (opened bool) {
 		}
 		return false
 	}
+	said := s.Restored() // then a person looks
 	for _, id := range x.accepted {
-		if _, err := s.DeliveryByID(tb.Context(), id); err != nil {
-			if !errors.Is(err, store.ErrCorrupt) && !seen {
-				tb.Errorf("%s: delivery %s is gone, and nothing says so: %v", what, id, err)
-			}
-			seen = true
+		_, err := s.DeliveryByID(tb.Context(), id)
+		if err == nil || said || errors.Is(err, store.ErrCorrupt) {
+			continue
 		}
+		copied := filepath.Join(dir, "copy")
+		if err := s.Backup(tb.Context(), copied); err != nil {
+			said = true
+		} else if problems, err := bolt.Fsck(copied); err != nil || len(problems) > 0 {
+			said = true
+		}
+		if !said {
+			tb.Errorf("%s: delivery %s is gone, and nothing says so: %v", what, id, err)
+		}
+		said = true
 	}
 	// Whatever else is asked gives an answer or an error.
 	_, _ = s.ListDeliveries(tb.Context(), store.Filter{Limit: 1000})

@@ -197,7 +197,7 @@ func openFile(path string, o *bbolt.Options) (db *bbolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			db, err = nil, errors.Join(damaged(path, fmt.Errorf("%v", r)), file.Close()) // its lock goes with it
+			db, err = nil, errors.Join(damaged(path, unreadable(r)), file.Close()) // its lock goes with it
 		}
 	}()
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
@@ -237,13 +237,22 @@ func damaged(path string, cause error) error {
 		store.ErrCorrupt, path, cause)
 }
 
+// unreadable says what reading a file panicked with, in words for whoever has to mend it. A fault means that a page leads
+// to where the file does not reach.
+func unreadable(r any) error {
+	if _, ok := r.(runtime.Error); ok {
+		return errors.New("a page of it leads nowhere")
+	}
+	return fmt.Errorf("%v", r)
+}
+
 // begin brings the file to the present schema, reads what the store is and compares it with the note beside it.
 func (s *Store) begin(ctx context.Context, o Options) (err error) {
 	path := filepath.Join(o.Dir, FileName)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			err = damaged(path, fmt.Errorf("%v", r))
+			err = damaged(path, unreadable(r))
 		}
 	}()
 	var seq, from uint64

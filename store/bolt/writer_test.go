@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -111,5 +112,63 @@ func TestAFullStoreSaysThatItDoesNotKnowAndStaysUsable(t *testing.T) {
 	}
 	if err := s.Writable(t.Context()); err != nil {
 		t.Errorf("a small write: %v", err)
+	}
+}
+
+// TestAFullQueueOfWritesKeepsNobody fills the queue of writes behind a commit that takes long. Who has no more time is told
+// so, with nothing written; everybody else gets in, in commits of a bounded size.
+func TestAFullQueueOfWritesKeepsNobody(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, Options{})
+	at := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
+	w := store.Write{Now: at, Actor: "ann"}
+	if err := s.SyncAccounts(t.Context(), w, []post.Account{brandAccount()}); err != nil {
+		t.Fatal(err)
+	}
+	begun, release := make(chan struct{}), make(chan struct{})
+	blocker := &op{done: make(chan error, 1), run: func(*tx) error {
+		close(begun)
+		<-release
+		return nil
+	}}
+	s.ops <- blocker
+	<-begun
+	sizes := map[int]int{} // of the commits, by their transaction; the writer's until it has ended
+	var all []*op
+	for i := range maxQueue {
+		o := &op{done: make(chan error, 1), run: func(t *tx) error {
+			sizes[t.b.ID()]++
+			return t.put(bMeta, fmt.Appendf(nil, "queued %d", i), []byte{1})
+		}}
+		s.ops <- o
+		all = append(all, o)
+	}
+	late, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	n := aPost(1, at)
+	if _, err := s.CreatePost(late, w, n); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("who found the queue full until its time was over got %v", err)
+	}
+	patient := make(chan error, 1)
+	go func() { patient <- s.write(t.Context(), at, put("patient")) }()
+	close(release)
+	for _, o := range append(all, blocker) {
+		if err := <-o.done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-patient; err != nil {
+		t.Errorf("who waited got %v", err)
+	}
+	if _, err := s.PostByID(t.Context(), n.Post.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the post of who was told that there is no time is there: %v", err)
+	}
+	if len(sizes) < maxQueue/maxBatch {
+		t.Errorf("%d commits, want several", len(sizes))
+	}
+	for _, size := range sizes {
+		if size > maxBatch {
+			t.Errorf("a commit of %d operations, want %d at most", size, maxBatch)
+		}
 	}
 }

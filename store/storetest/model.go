@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -31,6 +30,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	all := map[string]func(*rapid.T){
 		"":            m.agree,
 		"create":      m.create,
+		"late one":    m.lateOne,
 		"turn":        m.turn,
 		"settle":      m.settle,
 		"late result": m.lateResult,
@@ -47,7 +47,33 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	for _, room := range []map[string]func(*rapid.T){m.queueSteps(), m.postSteps(), m.deskSteps(), m.seriesSteps(), m.accountSteps()} {
 		maps.Copy(all, room)
 	}
+	for _, name := range []string{
+		"create", "create many", "change", "edit", "prepare", "release", "resume", "submit post", "cancel post", "materialize",
+	} {
+		all[name] = m.wakes(all[name])
+	}
 	return all
+}
+
+// wakes runs a step and demands that whoever waits for something to do is woken if it makes something due earlier.
+func (m *model) wakes(step func(*rapid.T)) func(*rapid.T) {
+	return func(rt *rapid.T) {
+		select {
+		case <-m.f.s.Wake():
+		default:
+		}
+		before, stopped := m.next(), len(m.stops)
+		step(rt)
+		after := m.next()
+		if after.IsZero() || !before.IsZero() && !after.Before(before) || stopped+len(m.stops) > 0 {
+			return
+		}
+		select {
+		case <-m.f.s.Wake():
+		default:
+			rt.Fatalf("something is due at %v and not only at %v, and nobody was woken", after, before)
+		}
+	}
 }
 
 type model struct {
@@ -62,6 +88,7 @@ type model struct {
 	posts      map[post.ID]post.Post
 	lastSent   map[post.AccountKey]time.Time
 	holds      map[post.AccountKey]map[post.HoldReason]post.Hold
+	excused    map[post.AccountKey]time.Time // until when waiting may count for nothing
 	stops      map[string]store.Stop
 	receipts   map[string]post.ID
 	claims     []store.Work // every claim that was ever handed out
@@ -71,6 +98,7 @@ type model struct {
 	leases   map[post.ID]time.Time // of what is in flight
 	started  map[post.ID]time.Time
 	began    map[post.ID]time.Time // by the platform's clock
+	theirs   time.Time             // what that showed at the last turn
 	external map[string]post.ID
 	answers  map[string]stored
 	keyring  map[string]store.Key
@@ -87,7 +115,7 @@ func newModel(t *testing.T, rt *rapid.T, b Backend) *model {
 		rt: rt, t: t, b: b, now: start(), f: &fixture{t: t, b: b, dir: dir, now: start()},
 		accounts: map[post.AccountKey]post.Account{}, deliveries: map[post.ID]*post.Delivery{}, posts: map[post.ID]post.Post{},
 		lastSent: map[post.AccountKey]time.Time{}, holds: map[post.AccountKey]map[post.HoldReason]post.Hold{},
-		stops: map[string]store.Stop{}, receipts: map[string]post.ID{},
+		excused: map[post.AccountKey]time.Time{}, stops: map[string]store.Stop{}, receipts: map[string]post.ID{},
 		leases: map[post.ID]time.Time{}, started: map[post.ID]time.Time{}, began: map[post.ID]time.Time{}, external: map[string]post.ID{},
 		answers: map[string]stored{}, keyring: map[string]store.Key{}, media: map[string][]string{}, uses: map[post.ID]string{},
 		tokens: map[post.AccountKey]string{}, pins: map[post.AccountKey]string{}, series: map[post.ID]*modelSeries{},
@@ -102,6 +130,7 @@ func newModel(t *testing.T, rt *rapid.T, b Backend) *model {
 		m.holds[all[i].Key()] = map[post.HoldReason]post.Hold{}
 	}
 	all[0].MinGap = time.Minute
+	all[1].MaxLate = 15 * time.Minute
 	all[2].Mode = post.ModeAssist
 	for _, a := range all {
 		m.accounts[a.Key()] = a
@@ -154,11 +183,42 @@ func (m *model) agree(rt *rapid.T) {
 			rt.Fatalf("%s has %d in flight", k, n)
 		}
 	}
+	m.stopsAgree(rt)
+}
+
+// stopsAgree compares the stops in force.
+func (m *model) stopsAgree(rt *rapid.T) {
+	all, err := m.f.s.Stops(m.t.Context())
+	m.ok(rt, err)
+	want, got := map[string]store.Stop{}, map[string]store.Stop{}
+	for _, s := range all {
+		if !s.Hold.Open(m.now) {
+			got[string(s.Kind)+"|"+s.Brand] = s
+		}
+	}
+	for name, s := range m.stops {
+		if !s.Hold.Open(m.now) {
+			want[name] = s
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		rt.Fatalf("stops (-model +store):\n%s", diff)
+	}
 }
 
 func (m *model) create(rt *rapid.T) {
 	k := rapid.SampledFrom(m.keys()).Draw(rt, "account")
-	due := m.now.Add(time.Duration(rapid.IntRange(-10, 20).Draw(rt, "due")) * 30 * time.Second)
+	m.writeOne(rt, k, m.now.Add(time.Duration(rapid.IntRange(-10, 20).Draw(rt, "due"))*30*time.Second))
+}
+
+// lateOne writes a post whose account allows a quarter of an hour, on either side of it, and takes a turn.
+func (m *model) lateOne(rt *rapid.T) {
+	m.writeOne(rt, page, m.now.Add(-15*time.Minute+time.Duration(rapid.IntRange(-30, 30).Draw(rt, "late"))*10*time.Second))
+	m.step(rt)
+}
+
+// writeOne writes a post with one delivery.
+func (m *model) writeOne(rt *rapid.T, k post.AccountKey, due time.Time) {
 	n := m.f.draft(due, k)
 	d := &n.Deliveries[0]
 	for range rapid.IntRange(0, 2).Draw(rt, "replies") {
@@ -260,55 +320,6 @@ func receiptsOf(d *post.Delivery) int {
 	return n
 }
 
-// step takes a turn with these results in both and compares what came of it.
-func (m *model) step(rt *rapid.T, results ...store.Result) {
-	theirs := m.now.Add(time.Duration(rapid.IntRange(-5, 1).Draw(rt, "the platform's clock")) * time.Hour)
-	out, err := m.f.s.Turn(m.t.Context(), store.Turn{
-		Now: m.now, Began: map[post.Platform]time.Time{post.Twitter: theirs}, Owner: fmt.Sprint(m.owner), Results: results, Lease: time.Minute,
-		Room: map[post.Kind]int{post.Brand: 100, post.Personal: 100},
-	})
-	m.ok(rt, err)
-	for i, r := range results {
-		if want, got := m.apply(r), out.Refused[i]; !sameError(want, got) {
-			rt.Fatalf("result %d: %v, the model says %v", i, got, want)
-		}
-	}
-	want := map[post.ID]uint64{}
-	for _, k := range m.keys() {
-		for d := m.head(k); d != nil; d = m.head(k) {
-			if m.accounts[k].Mode == post.ModeAssist {
-				m.ok(rt, d.HandOver())
-				continue
-			}
-			m.ok(rt, d.Begin(m.now))
-			want[d.ID] = d.Fence
-			m.leases[d.ID], m.started[d.ID], m.began[d.ID] = post.Instant(m.now.Add(time.Minute)), m.now, m.now
-			if d.Platform == post.Twitter {
-				m.began[d.ID] = theirs
-			}
-		}
-	}
-	got := map[post.ID]uint64{}
-	for _, w := range out.Claims {
-		got[w.Delivery.ID] = w.Delivery.Fence
-		if diff := cmp.Diff(m.deliveries[w.Delivery.ID].NextPart(), w.Part); diff != "" {
-			rt.Fatalf("part (-model +store):\n%s", diff)
-		}
-	}
-	if !maps.Equal(want, got) {
-		rt.Fatalf("claimed %v, the model says %v", got, want)
-	}
-	m.claims = append(m.claims, out.Claims...)
-	next, err := m.f.s.Next(m.t.Context())
-	m.ok(rt, err)
-	if len(m.stops) > 0 {
-		return
-	}
-	if soonest := m.next(); !next.Equal(out.Next) || !next.Equal(soonest) {
-		rt.Fatalf("next is %v, the turn said %v, the model says %v", next, out.Next, soonest)
-	}
-}
-
 // sameError reports whether both are nil or of the same class.
 func sameError(a, b error) bool {
 	for _, class := range []error{post.ErrTransition, post.ErrFenced, store.ErrReceiptTaken, nil} {
@@ -333,6 +344,9 @@ func (m *model) apply(r store.Result) error {
 		m.receipts[p.RemoteID] = d.ID
 	}
 	m.left(d.State, receiptsOf(d), after)
+	if after.NotBefore.After(m.excused[d.Account]) {
+		m.excused[d.Account] = after.NotBefore
+	}
 	*d = *after
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 // The room of the lanes: turns and their results, what people do to single deliveries, holds and stops.
 
 func (m *model) turn(rt *rapid.T) {
-	m.now = m.now.Add(time.Duration(rapid.IntRange(0, 300_000).Draw(rt, "ms")) * time.Millisecond)
+	m.pass(time.Duration(rapid.IntRange(0, 300_000).Draw(rt, "ms")) * time.Millisecond)
 	m.step(rt)
 }
 
@@ -163,6 +163,9 @@ func (m *model) release(rt *rapid.T) {
 	m.ok(rt, m.f.s.ReleaseLane(m.t.Context(), m.write(), k, late, post.HoldPaused, post.HoldRateLimited))
 	delete(m.holds[k], post.HoldPaused)
 	delete(m.holds[k], post.HoldRateLimited)
+	if late == store.LateSend {
+		m.excused[k] = later(m.excused[k], m.now)
+	}
 	for _, d := range m.deliveries {
 		if late == store.LateMiss && d.Account == k {
 			m.miss(rt, d)
@@ -197,11 +200,23 @@ func (m *model) resume(rt *rapid.T) {
 	m.ok(rt, m.f.s.ResumeAll(m.t.Context(), m.write(), s.Kind, s.Brand, late))
 	delete(m.stops, name)
 	s.Hold = post.Hold{}
+	for _, k := range m.keys() {
+		if late == store.LateSend && s.Matches(m.accounts[k], m.now) {
+			m.excused[k] = later(m.excused[k], m.now)
+		}
+	}
 	for _, d := range m.deliveries {
 		if late == store.LateMiss && s.Matches(m.accounts[d.Account], m.now) {
 			m.miss(rt, d)
 		}
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // reopen restarts: what was in flight becomes unconfirmed.

@@ -190,6 +190,6 @@ func (m *model) holdApp(rt *rapid.T) {
 
 // day lets a day pass, so that answers and marks of duplicates end.
 func (m *model) day(rt *rapid.T) {
-	m.now = m.now.Add(25 * time.Hour)
+	m.pass(25 * time.Hour)
 	m.step(rt)
 }

@@ -207,35 +207,51 @@ func (m *model) stopsAgree(rt *rapid.T) {
 }
 
 func (m *model) create(rt *rapid.T) {
-	k := rapid.SampledFrom(m.keys()).Draw(rt, "account")
-	m.writeOne(rt, k, m.now.Add(time.Duration(rapid.IntRange(-10, 20).Draw(rt, "due"))*30*time.Second))
+	to := []post.AccountKey{rapid.SampledFrom(m.keys()).Draw(rt, "account")}
+	if to[0].Kind == post.Brand { // a post goes to brands or to one person
+		to = rapid.SliceOfNDistinct(rapid.SampledFrom([]post.AccountKey{acme, page, other}), 1, 3, rapid.ID[post.AccountKey]).Draw(rt, "accounts")
+	}
+	m.writeOne(rt, m.now.Add(time.Duration(rapid.IntRange(-10, 20).Draw(rt, "due"))*30*time.Second), to...)
 }
 
 // lateOne writes a post whose account allows a quarter of an hour, on either side of it, and takes a turn.
 func (m *model) lateOne(rt *rapid.T) {
-	m.writeOne(rt, page, m.now.Add(-15*time.Minute+time.Duration(rapid.IntRange(-30, 30).Draw(rt, "late"))*10*time.Second))
+	m.writeOne(rt, m.now.Add(-15*time.Minute+time.Duration(rapid.IntRange(-30, 30).Draw(rt, "late"))*10*time.Second), page)
 	m.step(rt)
 }
 
-// writeOne writes a post with one delivery.
-func (m *model) writeOne(rt *rapid.T, k post.AccountKey, due time.Time) {
-	n := m.f.draft(due, k)
-	d := &n.Deliveries[0]
-	for range rapid.IntRange(0, 2).Draw(rt, "replies") {
-		d.Parts = append(d.Parts, post.Part{Role: post.RoleReply, State: post.PartWaiting})
-	}
-	d.NeedsPrepare = rapid.IntRange(0, 3).Draw(rt, "prepare") == 0
-	if rapid.IntRange(0, 4).Draw(rt, "draft") == 0 {
-		d.State = post.Draft
-	}
+// writeOne writes a post with a delivery for each account.
+func (m *model) writeOne(rt *rapid.T, due time.Time, to ...post.AccountKey) {
+	n := m.f.draft(due, to...)
+	file := ""
 	if files := slices.Sorted(maps.Keys(m.media)); len(files) > 0 && rapid.IntRange(0, 2).Draw(rt, "picture") == 0 {
-		n.Post.Targets[0].Content.Media = []post.Media{{ID: files[0], Type: "image/png"}}
-		m.uses[d.ID] = files[0]
+		file = files[0]
+	}
+	for i := range n.Deliveries {
+		d := &n.Deliveries[i]
+		for range rapid.IntRange(0, 2).Draw(rt, "replies") {
+			d.Parts = append(d.Parts, post.Part{Role: post.RoleReply, State: post.PartWaiting})
+		}
+		d.NeedsPrepare = rapid.IntRange(0, 3).Draw(rt, "prepare") == 0
+		if rapid.IntRange(0, 4).Draw(rt, "draft") == 0 {
+			d.State = post.Draft
+		}
+		if file != "" {
+			n.Post.Targets[i].Content.Media = []post.Media{{ID: file, Type: "image/png"}}
+			m.uses[d.ID] = file
+		}
 	}
 	v, err := m.f.s.CreatePost(m.t.Context(), m.write(), n)
 	m.ok(rt, err)
 	m.posts[n.Post.ID] = v.Post
-	m.deliveries[d.ID] = duplicate(d)
+	for i := range n.Deliveries {
+		m.deliveries[n.Deliveries[i].ID] = duplicate(&n.Deliveries[i])
+	}
+}
+
+// targetOf is the place of a delivery among the targets of its post.
+func (m *model) targetOf(d *post.Delivery) int {
+	return slices.IndexFunc(m.posts[d.Post].Targets, func(t post.Target) bool { return t.Delivery == d.ID })
 }
 
 func duplicate(d *post.Delivery) *post.Delivery {

@@ -120,21 +120,35 @@ func (m *model) edit(rt *rapid.T) {
 	p := m.posts[d.Post]
 	p.Content.Text += "!"
 	p.Targets = slices.Clone(p.Targets)
-	p.Targets[0].Content = p.Content
+	p.Targets[m.targetOf(d)].Content = p.Content
 	roles := make([]post.Role, len(d.Parts))
 	for i := range d.Parts {
 		roles[i] = d.Parts[i].Role
 	}
 	change := store.DeliveryEdit{Digest: p.Content.Digest(), Roles: roles, NeedsPrepare: d.NeedsPrepare}
-	_, err := m.f.s.EditPost(m.t.Context(), m.write(), store.Edit{Post: p, Changes: map[post.ID]store.DeliveryEdit{d.ID: change}})
-	if !d.State.Editable() || d.Begun() {
+	out, err := m.f.s.EditPost(m.t.Context(), m.write(), store.Edit{Post: p, Changes: map[post.ID]store.DeliveryEdit{d.ID: change}})
+	editable := func(d *post.Delivery) bool { return d.State.Editable() && !d.Begun() }
+	some := false
+	for _, x := range m.deliveries {
+		some = some || x.Post == d.Post && editable(x)
+	}
+	if !some {
 		if !errors.Is(err, post.ErrTooLate) {
 			rt.Fatalf("edit of a %s delivery: %v", d.State, err)
 		}
 		return
 	}
 	m.ok(rt, err)
-	d.Digest = change.Digest
+	i := m.targetOf(d)
+	if editable(d) {
+		d.Digest = change.Digest
+		delete(m.uses, d.ID) // its picture
+	} else {
+		p.Targets[i] = m.posts[d.Post].Targets[i]
+		if len(out.Kept) != 1 || out.Kept[0].Delivery != d.ID {
+			rt.Fatalf("edit of a %s delivery kept %v", d.State, out.Kept)
+		}
+	}
 	m.posts[d.Post] = p
 }
 

@@ -61,54 +61,89 @@ func TestResolveSentTwiceBecauseItsAnswerWasLost(t *testing.T) {
 
 func TestTwoTokensSwappedInTheConfiguration(t *testing.T) {
 	t.Parallel()
-	const hers, ours = "access_token: demo-x-mia, access_secret: demo-x-mia-secret", "access_token: demo-x-acme, access_secret: demo-x-acme-secret"
-	w := newTown(t)
-	right := w.yaml
-	d := w.start(t)
-	d.sam.await(d.sam.post(m{"text": "From us", "targets": []any{"acme-x"}, "at": "now"}).Deliveries[0].ID, "published")
-	d.mia.await(d.mia.post(m{"text": "From me", "targets": []any{"mia-x"}, "at": "now"}).Deliveries[0].ID, "published")
-	waiting := d.sam.post(m{"text": "From us later", "targets": []any{"acme-x"}, "at": in(2 * time.Second)}).Deliveries[0]
-	if err := d.stop(); err != nil {
-		t.Fatal(err)
-	}
+	plain := func(handle, _ string) any { return handle }
+	for name, c := range map[string]struct {
+		ours, hers      string // as the configuration gives them
+		platform        string
+		brand, personal string
+		us, her         string // identities
+		target          func(handle, text string) any
+	}{
+		"X": {
+			"access_token: demo-x-acme, access_secret: demo-x-acme-secret", "access_token: demo-x-mia, access_secret: demo-x-mia-secret",
+			"twitter", "acme-x", "mia-x", "1001", "1002", plain,
+		},
+		"Pages": {"page_token: demo-fb-acme", "page_token: demo-fb-mia", "facebook", "acme-page", "mia-page", "1029384756", "5647382910", plain},
+		"Reddit": {
+			"refresh_token: demo-reddit-acme", "refresh_token: demo-reddit-mia", "reddit", "acme-reddit", "mia-reddit", "t2_acme", "t2_mia",
+			func(handle, text string) any {
+				return m{"account": handle, "title": text, "options": m{"subreddit": "test"}}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newTown(t)
+			right := w.yaml
+			d := w.start(t)
+			write := func(who *client, handle, text, at string) string {
+				return who.post(m{"text": text, "targets": []any{c.target(handle, text)}, "at": at}).Deliveries[0].ID
+			}
+			said := func(identity string) (all []string) {
+				for _, a := range w.acts(c.platform, identity) {
+					all = append(all, a.Title+a.Text)
+				}
+				return all
+			}
+			d.sam.await(write(d.sam, c.brand, "From us", "now"), "published")
+			d.mia.await(write(d.mia, c.personal, "From me", "now"), "published")
+			waiting := write(d.sam, c.brand, "From us later", in(2*time.Second))
+			if err := d.stop(); err != nil {
+				t.Fatal(err)
+			}
 
-	w.yaml = strings.NewReplacer(ours, hers, hers, ours).Replace(right)
-	d = w.start(t)
-	status := func(c *client, handle string) string {
-		return want[account](c, http.StatusOK, http.MethodGet, "/accounts/"+handle, nil).Status
-	}
-	until(t, "both are held", func() bool {
-		return status(d.sam, "acme-x") == "wrong_identity" && status(d.mia, "mia-x") == "wrong_identity"
-	})
-	mine := d.mia.post(m{"text": "From me later", "targets": []any{"mia-x"}, "at": "now"}).Deliveries[0]
-	quiet(t, 2500*time.Millisecond)
-	for _, c := range []struct {
-		who *client
-		id  string
-	}{{d.sam, waiting.ID}, {d.mia, mine.ID}} {
-		if x := c.who.delivery(c.id); x.State != "scheduled" || !slices.Contains(x.Holds, hold{"wrong_identity"}) {
-			t.Errorf("with a swapped token the delivery is %s, held %v", x.State, x.Holds)
-		}
-	}
-	if diff := cmp.Diff([]string{"From us", "From me"}, w.texts("twitter")); diff != "" {
-		t.Errorf("with swapped tokens (-want +got):\n%s", diff)
-	}
-	if err := d.stop(); err != nil {
-		t.Fatal(err)
-	}
+			w.yaml = strings.NewReplacer(c.ours, c.hers, c.hers, c.ours).Replace(right)
+			d = w.start(t)
+			status := func(who *client, handle string) string {
+				return want[account](who, http.StatusOK, http.MethodGet, "/accounts/"+handle, nil).Status
+			}
+			until(t, "both are held", func() bool {
+				return status(d.sam, c.brand) == "wrong_identity" && status(d.mia, c.personal) == "wrong_identity"
+			})
+			mine := write(d.mia, c.personal, "From me later", "now")
+			quiet(t, 2500*time.Millisecond)
+			for _, x := range []struct {
+				who *client
+				id  string
+			}{{d.sam, waiting}, {d.mia, mine}} {
+				if x := x.who.delivery(x.id); x.State != "scheduled" || !slices.Contains(x.Holds, hold{"wrong_identity"}) {
+					t.Errorf("with a swapped token the delivery is %s, held %v", x.State, x.Holds)
+				}
+			}
+			if a, b := said(c.us), said(c.her); len(a) != 1 || len(b) != 1 {
+				t.Errorf("with swapped tokens %q and %q are out", a, b)
+			}
+			if err := d.stop(); err != nil {
+				t.Fatal(err)
+			}
 
-	w.yaml = right
-	d = w.start(t)
-	d.sam.await(waiting.ID, "published")
-	d.mia.await(mine.ID, "published")
-	for identity, texts := range map[string][]string{"1001": {"From us", "From us later"}, "1002": {"From me", "From me later"}} {
-		var got []string
-		for _, a := range w.acts("twitter", identity) {
-			got = append(got, a.Text)
-		}
-		if diff := cmp.Diff(texts, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", identity, diff)
-		}
+			w.yaml = right
+			d = w.start(t)
+			d.sam.await(waiting, "published")
+			d.mia.await(mine, "published")
+			for identity, texts := range map[string][]string{c.us: {"From us", "From us later"}, c.her: {"From me", "From me later"}} {
+				got := said(identity)
+				if len(got) != len(texts) {
+					t.Errorf("%s has said %q, want %q", identity, got, texts)
+					continue
+				}
+				for i := range texts {
+					if !strings.Contains(got[i], texts[i]) {
+						t.Errorf("%s has said %q, want %q", identity, got, texts)
+					}
+				}
+			}
+		})
 	}
 }
 

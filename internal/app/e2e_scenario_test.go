@@ -202,6 +202,37 @@ func TestARealDuplicateRefusalForSomethingPostedByHand(t *testing.T) {
 	}
 }
 
+// TestOneRealIdentityBehindTwoAccounts gives a person's account the token of the brand's, under a name that is spelt
+// differently and over the other API of X. The platform's own number of the identity tells: one of the two speaks, the
+// other never does.
+func TestOneRealIdentityBehindTwoAccounts(t *testing.T) {
+	t.Parallel()
+	d := begin(t, "identity: mia_makes, api: v1.1", "identity: AcmeInc, api: v1.1",
+		"access_token: demo-x-mia, access_secret: demo-x-mia-secret", "access_token: demo-x-acme, access_secret: demo-x-acme-secret")
+	status := func(who *client, handle string) string {
+		return want[account](who, http.StatusOK, http.MethodGet, "/accounts/"+handle, nil).Status
+	}
+	until(t, "one of them is held", func() bool {
+		a, b := status(d.sam, "acme-x"), status(d.mia, "mia-x")
+		return a != b && (a == "wrong_identity" || b == "wrong_identity")
+	})
+	ours := d.sam.post(m{"text": "As the brand", "targets": []any{"acme-x"}, "at": "now"}).Deliveries[0].ID
+	hers := d.mia.post(m{"text": "As a person", "targets": []any{"mia-x"}, "at": "now"}).Deliveries[0].ID
+	speaks, silent, who, id := d.sam, d.mia, ours, hers
+	text := "As the brand"
+	if status(d.sam, "acme-x") == "wrong_identity" {
+		speaks, silent, who, id, text = d.mia, d.sam, hers, ours, "As a person"
+	}
+	speaks.await(who, "published")
+	quiet(t, time.Second)
+	if x := silent.delivery(id); x.State != "scheduled" || !slices.Contains(x.Holds, hold{"wrong_identity"}) {
+		t.Errorf("the other's delivery is %s, held %v", x.State, x.Holds)
+	}
+	if diff := cmp.Diff([]string{text}, d.town.texts("twitter")); diff != "" {
+		t.Errorf("out (-want +got):\n%s", diff)
+	}
+}
+
 // TestAnEditAfterAContainerWasPrepared uploads a film as private ahead of its time, and changes the words, the film or
 // the time after that. What becomes public is what was edited, once.
 func TestAnEditAfterAContainerWasPrepared(t *testing.T) {

@@ -281,6 +281,42 @@ func TestAnEditAfterAContainerWasPrepared(t *testing.T) {
 	}
 }
 
+// TestAnEditAfterPicturesWerePrepared uploads a picture ahead of its time, and takes another one after that.
+func TestAnEditAfterPicturesWerePrepared(t *testing.T) {
+	t.Parallel()
+	first, second := picture(t, 60), picture(t, 61)
+	for name, c := range map[string]struct{ handle, platform, identity, upload string }{
+		"X":      {"acme-x", "twitter", "1001", "/media/upload"},
+		"a Page": {"acme-page", "facebook", "1029384756", "/photos"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := begin(t)
+			one, other := d.sam.upload("one.png", first, ""), d.sam.upload("other.png", second, "")
+			p := d.sam.post(m{"text": "Look", "targets": []any{c.handle}, "media": []any{one}, "at": in(5 * time.Minute)})
+			uploads := func() int {
+				return len(slices.DeleteFunc(d.town.box.Requests(), func(r sandbox.Request) bool { return !strings.HasSuffix(r.Path, c.upload) }))
+			}
+			until(t, "the picture is uploaded ahead of its time", func() bool { return uploads() == 1 })
+			until(t, "the edit is taken", func() bool { // Crier may write down the upload between the reading and the edit
+				a := d.sam.ask(http.MethodGet, "/posts/"+p.ID, nil)
+				got := d.sam.ask(http.MethodPatch, "/posts/"+p.ID, m{"media": []any{other}}, "If-Match", a.header.Get("ETag"))
+				if got.status != http.StatusOK && got.status != http.StatusPreconditionFailed {
+					t.Fatalf("the edit is answered %d %s", got.status, got.body)
+				}
+				return got.status == http.StatusOK
+			})
+			until(t, "it is uploaded again", func() bool { return uploads() == 2 })
+			d.sam.act(d.sam.delivery(p.Deliveries[0].ID), "reschedule", m{"at": "now"})
+			d.sam.await(p.Deliveries[0].ID, "published")
+			acts := d.town.acts(c.platform, c.identity)
+			if len(acts) != 1 || !slices.Equal(acts[0].Media, []string{digest(second)}) {
+				t.Errorf("public is %+v", acts)
+			}
+		})
+	}
+}
+
 // zoneEnv makes the test binary answer TestTheZoneOfTheMachineChangesNothing's question on standard output.
 const zoneEnv = "CRIER_TEST_ZONE"
 

@@ -74,6 +74,31 @@ func TestLateListing(t *testing.T) {
 	d.town.same(t, got.Receipt, acts[0])
 }
 
+// TestLateRequest has the platform carry out a request only after the connection was cut, and after two looks that do not
+// show it yet: the third one, within the horizon, finds it.
+func TestLateRequest(t *testing.T) {
+	t.Parallel()
+	for _, platform := range []string{"twitter", "facebook", "reddit"} {
+		t.Run(platform, func(t *testing.T) {
+			t.Parallel()
+			w := newTown(t)
+			w.looks = []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, 4 * time.Second}
+			d := w.start(t)
+			d.misbehave(sandbox.Fault{Platform: platform, Kind: sandbox.LatePublish, Times: 1, Delay: 1500 * time.Millisecond})
+			target, identity := targetOf(platform, "Carried out late")
+			x := d.sam.post(m{"text": "Carried out late", "targets": []any{target}, "at": "now"}).Deliveries[0]
+			d.sam.awaits(x.ID, "was looked for", func(x delivery) bool { return x.reason() == "not_seen_yet" })
+			got := d.sam.await(x.ID, "published")
+			quiet(t, time.Second)
+			acts := w.acts(platform, identity)
+			if len(acts) != 1 {
+				t.Fatalf("it is out %d times", len(acts))
+			}
+			w.same(t, got.Receipt, acts[0])
+		})
+	}
+}
+
 // TestTwins loses the answer to the second of two posts that say the same. The first one's receipt is not borrowed for
 // it, whether it went out or not.
 func TestTwins(t *testing.T) {

@@ -81,7 +81,7 @@ func serve(ctx context.Context, o orders, log *slog.Logger) error {
 		Config: c, Log: log, Version: "test", Looks: o.Looks, Grace: o.Grace,
 		Ready: func(addr net.Addr) {
 			if err := o.Disk.spoil(); err != nil {
-				log.Error("the disk cannot be spoiled", "error", err)
+				log.ErrorContext(ctx, "the disk cannot be spoiled", "error", err)
 			}
 			_, _ = fmt.Fprintln(os.Stdout, addr)
 			close(ready)

@@ -157,7 +157,7 @@ var smallDisks = []smallDisk{
 				return old
 			}
 			old := set(nil)
-			set(&unix.Rlimit{Cur: uint64(3 * os.Getpagesize()), Max: old.Max}) //nolint:gosec // a page's size
+			set(&unix.Rlimit{Cur: uint64(3 * os.Getpagesize()), Max: old.Max})
 			return func() {
 				if s.p.running() {
 					set(&old)

@@ -53,12 +53,12 @@ func WatchCalls() (*Calls, error) {
 	calls := []uint32{unix.SYS_PWRITE64, unix.SYS_FDATASYNC, unix.SYS_FSYNC, unix.SYS_FTRUNCATE}
 	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}}
 	for i, nr := range calls {
-		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(len(calls) - i), K: nr}) //nolint:gosec // four
+		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(len(calls) - i), K: nr})
 	}
 	filter = append(filter,
 		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF})
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]} //nolint:gosec // seven
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
@@ -82,7 +82,7 @@ func (c *Calls) supervise(fd uintptr) {
 		}
 		a := answer{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 		if e := c.decide(&q); e != 0 {
-			a.err, a.flags = -int32(e), 0 //nolint:gosec // an errno is small
+			a.err, a.flags = -int32(e), 0
 		}
 		_, _, _ = unix.Syscall(unix.SYS_IOCTL, fd, unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a)))
 	}
@@ -96,7 +96,7 @@ func (c *Calls) decide(q *question) unix.Errno {
 	}
 	nr := int(q.nr)
 	c.count[nr]++
-	call := Call{Nr: nr, Nth: c.count[nr], Offset: int64(q.args[3]), Length: int(q.args[2])} //nolint:gosec // the kernel's own
+	call := Call{Nr: nr, Nth: c.count[nr], Offset: int64(q.args[3]), Length: int(q.args[2])}
 	c.trace = append(c.trace, call)
 	e := c.armed(call)
 	if e != 0 {

@@ -97,6 +97,17 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Harmless turns what an answer would mean for a commit into what it means for a call that publishes nothing, such as an
+// upload or a read: nothing is out, and an answer that proves nothing is no bug of ours but asked for again. It changes
+// and gives e.
+func (e *Error) Harmless() *Error {
+	if e.Fate == Unknown && e.Reason == Protocol {
+		e.Reason = Server
+	}
+	e.Fate = Absent
+	return e
+}
+
 // AsError gives the *Error inside err. An error of any other kind has an unknown fate: nobody stated it.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {

@@ -65,3 +65,19 @@ func TestReasonsAreDistinct(t *testing.T) {
 		t.Errorf("%d reasons", len(seen))
 	}
 }
+
+func TestACallThatPublishesNothingLeavesNoDoubt(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]adapters.Reason{
+		200: adapters.Server, 204: adapters.Server, 302: adapters.Protocol, 401: adapters.Auth, 404: adapters.Server,
+		413: adapters.Server, 429: adapters.RateLimit, 500: adapters.Server,
+	} {
+		e := adapters.ByStatus(adapters.Call{Status: status}, false).Harmless()
+		if e.Fate != adapters.Absent || e.Reason != want {
+			t.Errorf("%d: %v, want absent and %s", status, e, want)
+		}
+	}
+	if e := adapters.ByStatus(adapters.Call{Status: 413}, true).Harmless(); e.Reason != adapters.Refused {
+		t.Errorf("a refusal in the platform's form is %v", e)
+	}
+}

@@ -317,28 +317,35 @@ func fateUnless(commit bool) Fate {
 }
 
 // ByStatus classifies a commit's answer by its status alone, the common table of all platforms: the part that a
-// platform's own table did not recognise. refused says that the body has the platform's own error shape.
+// platform's own table did not recognise. refused says that the body has the platform's own error shape: a refusal in
+// any other, a proxy's page say, does not prove that the platform has not acted.
 func ByStatus(c Call, refused bool) *Error {
 	e := &Error{Status: c.Status, Fate: Unknown, Reason: Server, Message: fmt.Sprintf("the platform answered %d", c.Status)}
 	switch {
 	case c.Status >= 200 && c.Status < 300:
 		e.Reason, e.Message = Protocol, "the platform answered without naming the post"
+		return e
 	case c.Status >= 300 && c.Status < 400:
 		e.Fate, e.Reason, e.Message = Absent, Protocol, "the platform's address redirects: check the configured address"
-	case c.Status == http.StatusRequestTimeout, c.Status == http.StatusConflict, c.Status == http.StatusTooEarly, c.Status == 499:
+		return e
+	case c.Status < 400 || c.Status >= 500,
+		c.Status == http.StatusRequestTimeout, c.Status == http.StatusConflict, c.Status == http.StatusTooEarly, c.Status == 499:
+		return e
 	case c.Status == http.StatusTooManyRequests:
-		e.Fate, e.Reason, e.Message = Absent, RateLimit, "the platform asks to wait"
+		e.Reason, e.Message = RateLimit, "the platform asks to wait"
 	case c.Status == http.StatusUnauthorized:
-		e.Fate, e.Reason, e.Message = Absent, Auth, "the platform does not accept the token"
+		e.Reason, e.Message = Auth, "the platform does not accept the token"
 	case c.Status == http.StatusPaymentRequired:
-		e.Fate, e.Reason, e.Message, e.Scope = Absent, Budget, "the platform wants to be paid first", ScopeApp
+		e.Reason, e.Message, e.Scope = Budget, "the platform wants to be paid first", ScopeApp
 	case c.Status == http.StatusForbidden:
-		e.Fate, e.Reason, e.Message = Absent, Permission, "the platform does not allow this"
-	case c.Status >= 400 && c.Status < 500:
-		e.Fate, e.Reason = Absent, Refused
-		if !refused {
-			e.Reason = Protocol
-		}
+		e.Reason, e.Message = Permission, "the platform does not allow this"
+	case refused:
+		e.Reason = Refused
+	default:
+		e.Reason, e.Message = Protocol, fmt.Sprintf("%d was answered in a form that the platform does not use", c.Status)
+	}
+	if refused {
+		e.Fate = Absent
 	}
 	return e
 }

@@ -41,7 +41,7 @@ type Suite struct {
 	Samples []Sample
 	// Limits are contents at and over a limit.
 	Limits []Limit
-	// ErrorBody is a well-formed error of the platform for a status that it has no special meaning for.
+	// ErrorBody is a well-formed error of the platform, for a status that it has no special meaning for.
 	ErrorBody func(status int) string
 	// Statuses overrides what the common table expects for an answer to a commit; ok is false where it does not.
 	Statuses func(status int, body string) (fate adapters.Fate, reasons []adapters.Reason, ok bool)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,8 +170,9 @@ func testPrepare(t *testing.T, s *Suite) {
 	}
 }
 
-// testPrepareFaults breaks preparing: whatever happens, nothing is public.
+// testPrepareFaults breaks preparing: whatever happens, nothing is public, and what is no refusal is tried again.
 func testPrepareFaults(t *testing.T, s *Suite) {
+	repeatable := []adapters.Reason{adapters.Network, adapters.Server, adapters.Prepare, adapters.RateLimit, adapters.Auth}
 	if s.Uploads == "" {
 		t.Skip("the adapter prepares nothing")
 	}
@@ -178,7 +180,12 @@ func testPrepareFaults(t *testing.T, s *Suite) {
 		"cut": {Kind: sandbox.CutBefore}, "half": {Kind: sandbox.PublishThenHalf}, "empty": {Kind: sandbox.PublishThenEmpty},
 		"gateway": {Kind: sandbox.HTML502}, "hang": {Kind: sandbox.HangBefore}, "rate limit": {Kind: sandbox.RateLimit},
 		"wrong types": {Kind: sandbox.Refuse, Status: 200, Body: `{"data":7,"id":{}}`},
+		"nothing":     {Kind: sandbox.Refuse, Status: 200, Body: `{}`},
+		"null":        {Kind: sandbox.Refuse, Status: 200, Body: `null`},
+		"a page":      {Kind: sandbox.Refuse, Status: 200, Body: `<html></html>`},
+		"a proxy":     {Kind: sandbox.Refuse, Status: 413, Body: `<html></html>`},
 	}
+	refused := map[string]bool{"302": true, "400": true, "403": true, "404": true, "413": true}
 	for _, status := range []int{302, 400, 401, 403, 404, 413, 429, 500, 503} {
 		faults[fmt.Sprint(status)] = sandbox.Fault{Kind: sandbox.Refuse, Status: status, Body: s.ErrorBody(status)}
 	}
@@ -204,6 +211,8 @@ func testPrepareFaults(t *testing.T, s *Suite) {
 				e, typed := errors.AsType[*adapters.Error](err)
 				if !typed || e.Fate != adapters.Absent {
 					t.Errorf("%s: %v, want fate absent", sample.Name, err)
+				} else if !refused[name] && !slices.Contains(repeatable, e.Reason) {
+					t.Errorf("%s: %v, want one of %v: nobody has refused the post", sample.Name, err, repeatable)
 				}
 				if err := d.Prepare(a); err != nil {
 					t.Errorf("%s, when all is well again: %v", sample.Name, err)

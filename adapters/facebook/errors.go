@@ -14,6 +14,7 @@ import (
 // fault is the error object of an answer, in whichever of its shapes it came.
 type fault struct {
 	present       bool
+	shaped        bool // in a form that Graph uses
 	code, subcode int
 	transient     bool
 	message       string // in English, for developers
@@ -29,16 +30,18 @@ func readFault(o object) fault {
 			present: true, code: e.int("code"), subcode: e.int("error_subcode"), transient: e.truth("is_transient"),
 			message: e.text("message"), forPeople: e.text("error_user_msg"),
 		}
+		f.shaped = e != nil
 		if e == nil {
 			f.message = o.text("error")
+			f.shaped = f.message != ""
 		}
 		return f
 	}
 	if d := o.object("debug_info"); d != nil {
-		return fault{present: true, transient: d.truth("retriable"), message: d.text("message")}
+		return fault{present: true, shaped: true, transient: d.truth("retriable"), message: d.text("message")}
 	}
 	if o["error_type"] != nil {
-		return fault{present: true, code: o.int("code"), message: o.text("error_message")}
+		return fault{present: true, shaped: true, code: o.int("code"), message: o.text("error_message")}
 	}
 	return fault{}
 }
@@ -128,7 +131,7 @@ func (f fault) judge() (verdict, bool) {
 
 // fault says what an answer means that is not a success.
 func (g *graph) fault(a answer, commit bool) *adapters.Error {
-	e := adapters.ByStatus(a.Call, a.said.present)
+	e := adapters.ByStatus(a.Call, a.said.shaped)
 	uncertain := e.Fate == adapters.Unknown
 	v, known := a.said.judge()
 	switch a.Status {
@@ -169,7 +172,7 @@ func (g *graph) fault(a answer, commit bool) *adapters.Error {
 		e.Until = g.a.now().Add(v.wait).UTC()
 	}
 	if !commit {
-		e.Fate = adapters.Absent
+		e.Harmless()
 		if e.Reason == adapters.Duplicate {
 			e.Reason = adapters.Refused
 		}

@@ -1,6 +1,7 @@
 package reddit
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -125,9 +126,13 @@ func waitIn(s string) time.Duration {
 // the reason of a 400, the ratelimit of a refusal and the status of much else.
 func classify(c adapters.Call, now time.Time) *adapters.Error {
 	r := parseRefusal(c.Body)
-	e := adapters.ByStatus(c, r.shaped)
+	own := r.shaped || c.Status == http.StatusForbidden || c.Status == http.StatusTooManyRequests || plain(c)
+	e := adapters.ByStatus(c, own)
 	e.Code = r.label
 	switch {
+	case c.Status >= 300 && c.Status < 400:
+		// A submission that went through has been answered so, too.
+		e.Fate, e.Message = adapters.Unknown, "Reddit leads elsewhere: check api_url"
 	case c.Status >= 200 && c.Status < 300:
 		// The list of errors is what a 200 is refused by, unless the same answer names a post.
 		if r.listed && c.Whole {
@@ -142,6 +147,12 @@ func classify(c adapters.Call, now time.Time) *adapters.Error {
 		e.Message = r.saying()
 	}
 	return e
+}
+
+// plain reports whether the answer is one of those that Reddit's own front gives without JSON: "400 Bad request" as a
+// page and as a text. It sends 403 and 429 as pages, too.
+func plain(c adapters.Call) bool {
+	return c.Status == http.StatusBadRequest && len(c.Body) < 4096 && bytes.Contains(bytes.ToLower(c.Body), []byte("bad request"))
 }
 
 // judge fills in what json.errors mean. Labels: r2/lib/errors.py of Reddit's published source.

@@ -211,11 +211,10 @@ func (a *adapter) get(ctx context.Context, path string, query url.Values) (adapt
 	c := calls[len(calls)-1]
 	switch {
 	case c.Status != http.StatusOK:
-		e := classify(c, a.env.Now())
-		if e.Fate = adapters.Absent; c.Status < 300 {
+		if c.Status < 300 {
 			return c, unreadable(c, "what was asked for")
 		}
-		return c, e
+		return c, classify(c, a.env.Now()).Harmless()
 	case !c.Whole:
 		return c, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Network, Status: c.Status, Message: "Reddit's answer broke off", Err: c.Err}
 	}

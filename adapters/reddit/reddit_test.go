@@ -114,6 +114,19 @@ func suite() adaptertest.Suite {
 			{Name: "crosspost", Code: "not_supported", CheckOnly: true, At: x, Over: in("golang", post.Content{Title: "x"}, "crosspost_of", `"t3_x"`)},
 		},
 		ErrorBody: func(status int) string { return fmt.Sprintf(`{"message":"Something","error":%d}`, status) },
+		Statuses: func(status int, _ string) (adapters.Fate, []adapters.Reason, bool) {
+			switch {
+			case status < 400:
+				// Reddit has led elsewhere with the post out.
+				return adapters.Unknown, []adapters.Reason{adapters.Protocol}, true
+			case status == http.StatusForbidden:
+				// Also as a page of the network's own security.
+				return adapters.Absent, []adapters.Reason{adapters.Permission, adapters.Refused}, true
+			case status == http.StatusTooManyRequests:
+				return adapters.Absent, []adapters.Reason{adapters.RateLimit}, true
+			}
+			return 0, nil, false
+		},
 		Refusals:  refusals(),
 		Proofless: []string{
 			`{"json":{"errors":[],"data":null}}`, `{"json":{"errors":[],"data":{"id":"abc"}}}`, `{"jquery":[[0,1,"call",["x"]]],"success":true}`,
@@ -150,6 +163,9 @@ func refusals() []adaptertest.Refusal {
 		{Name: "one subreddit forbids", Status: 403, Body: `{"reason":"private","message":"Forbidden","error":403}`, Fate: absent, Reason: adapters.Refused},
 		{Name: "blocked by the network", Status: 403, Body: `<html><body>blocked by network security</body></html>`, Fate: absent, Reason: adapters.Permission},
 		{Name: "no such place", Status: 404, Body: `{"message":"Not Found","error":404}`, Fate: absent, Reason: adapters.Refused},
+		{Name: "400 as a page", Status: 400, Body: "<html><body><h1>400 Bad request</h1>\nYour browser sent an invalid request.\n</body></html>", Fate: absent, Reason: adapters.Refused},
+		{Name: "400 as a text", Status: 400, Body: "Bad Request", Fate: absent, Reason: adapters.Refused},
+		{Name: "404 of a proxy", Status: 404, Body: "<html>no such host</html>", Fate: adapters.Unknown, Reason: adapters.Protocol},
 		{Name: "429", Status: 429, Body: `<html>`, Header: http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"300"}}, Fate: absent, Reason: adapters.RateLimit, Until: 5 * time.Minute},
 	}
 }

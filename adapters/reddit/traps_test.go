@@ -23,7 +23,7 @@ func TestTrapsOfGoReddit(t *testing.T) {
 	}{
 		"nil and nil for jquery":              {200, `{"jquery":[],"success":true}`, nil, adapters.Unknown, adapters.Protocol},
 		"nil and nil for no data":             {200, `{"json":{"errors":[],"data":null}}`, nil, adapters.Unknown, adapters.Protocol},
-		"nil and nil for a redirect to JSON":  {302, "", http.Header{"Location": {adaptertest.Base + "/reddit/api/v1/me"}}, adapters.Absent, adapters.Protocol},
+		"nil and nil for a redirect to JSON":  {302, "", http.Header{"Location": {adaptertest.Base + "/reddit/api/v1/me"}}, adapters.Unknown, adapters.Protocol},
 		"EOF for nothing":                     {200, "", nil, adapters.Unknown, adapters.Protocol},
 		"a syntax error for a page":           {200, "<html></html>", nil, adapters.Unknown, adapters.Protocol},
 		"an error for a failure with headers": {500, "<html></html>", spent, adapters.Unknown, adapters.Server},

@@ -164,6 +164,9 @@ func classify(c adapters.Call, now time.Time) *adapters.Error {
 	p := parseProblem(c.Body)
 	e := adapters.ByStatus(c, p.shaped())
 	e.Code = p.name()
+	if e.Reason == adapters.RateLimit {
+		e.Until, e.Scope = resetAt(c.Header, now)
+	}
 	settled := c.Status >= 400 && c.Status < 500 && e.Fate == adapters.Absent
 	if !settled {
 		return e
@@ -172,7 +175,7 @@ func classify(c adapters.Call, now time.Time) *adapters.Error {
 		if !r.fits(c, p) {
 			continue
 		}
-		e.Fate, e.Reason, e.Scope = r.fate, r.reason, r.scope
+		e.Fate, e.Reason, e.Scope, e.Until = r.fate, r.reason, r.scope, time.Time{}
 		if r.message != "" {
 			e.Message = r.message
 		} else {
@@ -187,7 +190,7 @@ func classify(c adapters.Call, now time.Time) *adapters.Error {
 	case c.Status == http.StatusNotFound:
 		// X has served 404 for hours on calls that exist.
 		e.Reason, e.Message = adapters.Server, "X does not find what this call names"
-	case c.Status == http.StatusForbidden && p.shaped():
+	case c.Status == http.StatusForbidden:
 		// "You are not permitted to perform this action" is what X says for too long a text, a reply that is not
 		// allowed, a second cashtag and more.
 		e.Reason, e.Message = adapters.Refused, "X refuses this: "+p.saying()
@@ -246,9 +249,7 @@ func (a *adapter) refusedRead(c adapters.Call) error {
 	case c.Status >= 200 && c.Status < 300:
 		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Network, Status: c.Status, Message: "X's answer broke off", Err: c.Err}
 	}
-	e := classify(c, a.env.Now())
-	e.Fate = adapters.Absent
-	return e
+	return classify(c, a.env.Now()).Harmless()
 }
 
 // unreadable is the error of an answer, to a call that is no commit, which does not have what it must have.

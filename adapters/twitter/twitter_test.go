@@ -200,6 +200,8 @@ func refusals() []adaptertest.Refusal {
 			Scope:  adapters.ScopeApp,
 			Header: http.Header{"X-Rate-Limit-Remaining": {"5"}, "X-App-Limit-24hour-Remaining": {"0"}, "X-App-Limit-24hour-Reset": {later}},
 		},
+		{Name: "429 of a proxy", Status: 429, Body: "<html>slow down</html>", Header: http.Header{"Retry-After": {"90"}}, Fate: adapters.Unknown, Reason: adapters.RateLimit, Until: 90 * time.Second},
+		{Name: "401 of a proxy", Status: 401, Body: "<html>who are you</html>", Fate: adapters.Unknown, Reason: adapters.Auth},
 		{
 			Name: "nonsense in the headers", Status: 429, Body: `{"title":"Too Many Requests"}`, Fate: absent, Reason: adapters.RateLimit,
 			Header: http.Header{"X-Rate-Limit-Remaining": {"0"}, "X-Rate-Limit-Reset": {"99999999999999"}, "Retry-After": {"soon"}},

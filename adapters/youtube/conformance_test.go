@@ -103,6 +103,15 @@ func suite() adaptertest.Suite {
 			},
 		},
 		ErrorBody: func(status int) string { return apiError(status, "somethingElse") },
+		Statuses: func(status int, _ string) (adapters.Fate, []adapters.Reason, bool) {
+			switch status {
+			case http.StatusForbidden: // YouTube sends it as a page, too
+				return adapters.Absent, []adapters.Reason{adapters.Permission}, true
+			case http.StatusTooManyRequests:
+				return adapters.Absent, []adapters.Reason{adapters.RateLimit}, true
+			}
+			return 0, nil, false
+		},
 		Refusals:  refusals(),
 		Proofless: []string{
 			`{"kind":"youtube#video"}`, `{"id":"other","status":{"privacyStatus":"public"}}`, `{"status":{"privacyStatus":"public"}}`,

@@ -13,6 +13,8 @@ import (
 // own words are left out: they may repeat what was sent, and the reason says it all.
 func (a *adapter) fault(c adapters.Call, commit bool) *adapters.Error {
 	reason, shaped := readReason(c.Body)
+	// YouTube refuses with pages of its own, too, under these two.
+	shaped = shaped || c.Status == http.StatusForbidden || c.Status == http.StatusTooManyRequests
 	e := adapters.ByStatus(c, shaped)
 	uncertain := e.Fate == adapters.Unknown
 	e.Code = reason
@@ -36,7 +38,7 @@ func (a *adapter) fault(c adapters.Call, commit bool) *adapters.Error {
 		e.Until = adapters.RetryAfter(c.Header, now)
 	}
 	if !commit {
-		e.Fate = adapters.Absent
+		return e.Harmless()
 	}
 	return e
 }
@@ -90,13 +92,14 @@ func readReason(body []byte) (reason string, shaped bool) {
 			Reason string `json:"reason"`
 		} `json:"errors"`
 	}
-	if json.Unmarshal(outer.Error, &inner) != nil {
-		return "", len(outer.Error) > 0 && string(outer.Error) != "null"
+	var members map[string]json.RawMessage
+	if json.Unmarshal(outer.Error, &members) != nil || len(members) == 0 {
+		return "", false
 	}
-	if len(inner.Errors) > 0 {
+	if json.Unmarshal(outer.Error, &inner) == nil && len(inner.Errors) > 0 {
 		reason = cut(inner.Errors[0].Reason)
 	}
-	return reason, string(outer.Error) != "null"
+	return reason, true
 }
 
 // ofPart judges a refusal of a thumbnail or a comment. It is no reason to stop the channel: a channel whose phone

@@ -156,6 +156,11 @@ func (u *upload) open(ctx context.Context, c post.Content) error {
 		return u.a.fault(call, false)
 	}
 	u.uri, u.offset = call.Header.Get("Location"), 0
+	if u.uri == "" {
+		return &adapters.Error{
+			Fate: adapters.Absent, Reason: adapters.Server, Status: call.Status, Message: "YouTube named no address to upload to",
+		}
+	}
 	if !u.a.trusted(u.uri) {
 		return &adapters.Error{
 			Fate: adapters.Absent, Reason: adapters.Protocol, Status: call.Status,

@@ -59,6 +59,11 @@ type Suite struct {
 	Duplicate bool
 	// Uploads matches the calls of preparing; empty when the adapter prepares nothing.
 	Uploads string
+	// Tokens matches the call that trades a refresh token for an access token; empty when tokens do not end. The
+	// sandbox must rotate the refresh tokens of an identity whose credential "rotate" is "true".
+	Tokens string
+	// Whose matches the read that says whose token it is.
+	Whose string
 	// Sandbox changes how the sandbox behaves; may be nil.
 	Sandbox func(*sandbox.Config)
 	// Skip names groups that do not apply, each with the reason.
@@ -161,6 +166,7 @@ func groups() []group {
 		{"redirect", testRedirect},
 		{"body cap", testBodyCap},
 		{"auth", testAuth},
+		{"tokens", testTokens},
 		{"verify", testVerify},
 		{"duplicate", testDuplicate},
 		{"find", testFind},

@@ -228,8 +228,9 @@ func testDuplicate(t *testing.T, s *Suite) {
 
 // testWall has two accounts publish at once: what each said is by its own identity alone.
 func testWall(t *testing.T, s *Suite) {
+	testForeignTokens(t, s)
 	const workers = 16
-	Bubble(t, s, func(t *testing.T, r *Rig) {
+	row(t, s, "both at once", func(t *testing.T, r *Rig) {
 		t.Helper()
 		who := make(map[string]string) // remote id to identity
 		var mu sync.Mutex

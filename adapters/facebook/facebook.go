@@ -30,7 +30,7 @@ func Driver() adapters.Driver {
 	}
 }
 
-// adapter publishes to one Page. It is immutable, and so safe for concurrent use.
+// adapter publishes to one Page. All that changes in it is which token is known; it is safe for concurrent use.
 type adapter struct {
 	page        string // the Page's id
 	settings    settings
@@ -38,6 +38,8 @@ type adapter struct {
 	credentials adapters.Credentials
 	client      *http.Client
 	now         func() time.Time
+	account     post.Account
+	owner       adapters.Owner
 }
 
 var (
@@ -58,6 +60,7 @@ func open(env adapters.Env) (adapters.Adapter, error) {
 		credentials: env.Credentials,
 		client:      adapters.Client(&adapters.Recorder{Base: env.Base, Now: env.Now}),
 		now:         env.Now,
+		account:     env.Account,
 	}, nil
 }
 
@@ -73,6 +76,9 @@ func (a *adapter) Publish(ctx context.Context, r adapters.Request) (post.Receipt
 	g, err := a.graph(ctx)
 	if err != nil {
 		return post.Receipt{}, err
+	}
+	if e := a.owner.Ask(a.account, g.token, func() (adapters.Identity, error) { return g.whose(ctx) }); e != nil {
+		return post.Receipt{}, e
 	}
 	g.hidden = append(g.hidden, r.Content.Text, r.Content.FirstComment)
 	answer, err := g.call(adapters.AsCommit(ctx), fb.POST, path, params)
@@ -164,6 +170,16 @@ func (a *adapter) Verify(ctx context.Context) (adapters.Identity, error) {
 	if err != nil {
 		return adapters.Identity{}, err
 	}
+	id, err := g.whose(ctx)
+	if err != nil {
+		return adapters.Identity{}, err
+	}
+	_ = a.owner.Learn(a.account, g.token, id) // who it is instead is for the scheduler to judge
+	return id, nil
+}
+
+// whose asks to which Page the token belongs.
+func (g *graph) whose(ctx context.Context) (adapters.Identity, error) {
 	answer, err := g.call(ctx, fb.GET, "me", fb.Params{"fields": "id,name"})
 	if err != nil {
 		return adapters.Identity{}, err

@@ -12,12 +12,13 @@ import (
 	fb "github.com/huandu/facebook/v2"
 
 	"crier/adapters"
+	"crier/internal/secret"
 )
 
 // graph makes calls with the Page's token of this moment. It serves one act and then is thrown away.
 type graph struct {
 	a     *adapter
-	token string
+	token secret.Text
 	// hidden is what no message may repeat: secrets, and the words of the post.
 	hidden []string
 }
@@ -29,11 +30,11 @@ func (a *adapter) graph(ctx context.Context) (*graph, error) {
 		// Our own failure, or a context that is over: the token may be as good as ever.
 		return nil, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Network, Message: "the page token could not be loaded", Err: err}
 	}
-	token := tokens["page_token"].Reveal()
-	if token == "" {
+	token := tokens["page_token"]
+	if token.IsZero() {
 		return nil, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Auth, Message: "page_token is missing: connect the Page"}
 	}
-	return &graph{a: a, token: token, hidden: []string{token, a.appSecret.Reveal()}}, nil
+	return &graph{a: a, token: token, hidden: []string{token.Reveal(), a.appSecret.Reveal()}}, nil
 }
 
 // answer is what Graph said to one call: the record of the wire and what its body holds.
@@ -54,7 +55,7 @@ func (a answer) succeeded() bool {
 //
 // A session, and its parameters, serve one call: the library writes into both.
 func (g *graph) call(ctx context.Context, method fb.Method, path string, params fb.Params) (answer, error) {
-	s := fb.New(g.a.settings.AppID, g.a.appSecret.Reveal()).Session(g.token)
+	s := fb.New(g.a.settings.AppID, g.a.appSecret.Reveal()).Session(g.token.Reveal())
 	s.UseAuthorizationHeader()
 	s.HttpClient, s.Version, s.BaseURL = g.a.client, g.a.settings.Version, g.a.settings.APIURL+"/"
 	if !g.a.appSecret.IsZero() {

@@ -46,6 +46,7 @@ type adapter struct {
 	tokens *tokens
 	// client is this account's alone: a second one over the same http.Client would post as the first.
 	client *reddit.Client
+	owner  adapters.Owner
 }
 
 func open(env adapters.Env) (adapters.Adapter, error) {
@@ -72,9 +73,15 @@ func (a *adapter) Publish(ctx context.Context, r adapters.Request) (post.Receipt
 	if err != nil {
 		return post.Receipt{}, err
 	}
-	// The token comes first: what the commit's context marks is sent once and is public.
-	if _, err := a.tokens.get(ctx, secret.Text{}); err != nil {
+	// The token comes first: what the commit's context marks is sent once and is public. It goes out with the token that
+	// Reddit was asked about, and with no other.
+	token, err := a.tokens.get(ctx, secret.Text{})
+	if err != nil {
 		return post.Receipt{}, err
+	}
+	ctx = withToken(ctx, token)
+	if e := a.owner.Ask(a.env.Account, token, func() (adapters.Identity, error) { return a.whose(ctx) }); e != nil {
+		return post.Receipt{}, e
 	}
 	ctx, flight := adapters.FlightFrom(adapters.AsCommit(ctx))
 	q, err := a.client.NewRequest(http.MethodPost, path, form)
@@ -223,6 +230,29 @@ func (a *adapter) get(ctx context.Context, path string, query url.Values) (adapt
 
 // Verify implements [adapters.Verifier].
 func (a *adapter) Verify(ctx context.Context) (adapters.Identity, error) {
+	token, err := a.tokens.get(ctx, secret.Text{})
+	if err != nil {
+		return adapters.Identity{}, err
+	}
+	id, err := a.whose(withToken(ctx, token))
+	if err != nil && adapters.AsError(err).Status == http.StatusUnauthorized {
+		// Revoked before its time, perhaps: a new one shows.
+		next, nerr := a.tokens.get(ctx, token)
+		if nerr != nil || next.Equal(token) {
+			return adapters.Identity{}, err
+		}
+		token = next
+		id, err = a.whose(withToken(ctx, token))
+	}
+	if err != nil {
+		return adapters.Identity{}, err
+	}
+	_ = a.owner.Learn(a.env.Account, token, id) // who it is instead is for the scheduler to judge
+	return id, nil
+}
+
+// whose asks to which user the token of the context belongs.
+func (a *adapter) whose(ctx context.Context) (adapters.Identity, error) {
 	c, err := a.get(ctx, "api/v1/me", nil)
 	if err != nil {
 		return adapters.Identity{}, err

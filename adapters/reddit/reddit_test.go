@@ -127,7 +127,7 @@ func suite() adaptertest.Suite {
 			}
 			return 0, nil, false
 		},
-		Refusals:  refusals(),
+		Refusals: refusals(),
 		Proofless: []string{
 			`{"json":{"errors":[],"data":null}}`, `{"json":{"errors":[],"data":{"id":"abc"}}}`, `{"jquery":[[0,1,"call",["x"]]],"success":true}`,
 			`{"json":{"errors":[],"data":{"user_submitted_page":"x","websocket_url":"wss://x"}}}`, `{"json":{"errors":[],"data":{"name":"t5_x"}}}`,
@@ -135,6 +135,8 @@ func suite() adaptertest.Suite {
 			`{"json":{"errors":7,"data":{"name":"t3_`, `{"json":[]}`, `{"kind":"t3","data":{"name":"t3_x"}}`,
 		},
 		Listing: "GET /reddit/user/acme_inc/",
+		Tokens:  "POST /reddit/api/v1/access_token",
+		Whose:   "GET /reddit/api/v1/me",
 		Page:    101,
 		Skip:    map[string]string{"duplicate": "Reddit takes the same text twice"},
 	}

@@ -27,7 +27,8 @@ type tokens struct {
 
 type tokenState struct {
 	access secret.Text
-	until  time.Time // zero: not known
+	until  time.Time   // zero: not known
+	seed   secret.Text // the stored token that access grew from
 	// old and unsaved are a rotation that could not be stored; it is tried again before the next use.
 	old, unsaved map[string]secret.Text
 }
@@ -57,12 +58,16 @@ func (t *tokens) get(ctx context.Context, bad secret.Text) (secret.Text, error) 
 			return secret.Text{}, err
 		}
 	}
+	stored, err := t.load(ctx)
+	if err != nil {
+		return secret.Text{}, err
+	}
 	fresh := state.until.IsZero() || t.env.Now().Before(state.until)
-	if !state.access.IsZero() && fresh && (bad.IsZero() || !state.access.Equal(bad)) {
+	if !state.access.IsZero() && state.seed.Equal(seedOf(stored)) && fresh && (bad.IsZero() || !state.access.Equal(bad)) {
 		return state.access, nil
 	}
 	state.access = secret.Text{}
-	if err := t.fetch(ctx, &state); err != nil {
+	if err := t.fetch(ctx, &state, stored); err != nil {
 		return secret.Text{}, err
 	}
 	return state.access, nil
@@ -101,22 +106,34 @@ func refusedToken(message string) *adapters.Error {
 	return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Auth, Message: message}
 }
 
-// fetch spends the refresh token once.
-func (t *tokens) fetch(ctx context.Context, state *tokenState) error {
+func (t *tokens) load(ctx context.Context) (map[string]secret.Text, error) {
 	stored, err := t.env.Credentials.Load(ctx)
-	if err != nil {
-		reason := adapters.Server
-		if ctx.Err() != nil {
-			reason = adapters.Network
-		}
-		return &adapters.Error{Fate: adapters.Absent, Reason: reason, Message: "the stored tokens could not be read", Err: err}
+	if err == nil {
+		return stored, nil
 	}
+	reason := adapters.Server
+	if ctx.Err() != nil {
+		reason = adapters.Network
+	}
+	return nil, &adapters.Error{Fate: adapters.Absent, Reason: reason, Message: "the stored tokens could not be read", Err: err}
+}
+
+// seedOf is what access tokens grow from: when it is another one, the account was connected anew.
+func seedOf(stored map[string]secret.Text) secret.Text {
+	if refresh := stored[refreshToken]; !refresh.IsZero() {
+		return refresh
+	}
+	return stored[accessToken]
+}
+
+// fetch spends the refresh token once.
+func (t *tokens) fetch(ctx context.Context, state *tokenState, stored map[string]secret.Text) error {
 	refresh := stored[refreshToken]
 	if refresh.IsZero() {
 		if stored[accessToken].IsZero() {
 			return refusedToken("the account has neither refresh_token nor access_token")
 		}
-		state.access, state.until = stored[accessToken], time.Time{}
+		state.access, state.until, state.seed = stored[accessToken], time.Time{}, stored[accessToken]
 		return nil
 	}
 	c, err := t.ask(ctx, refresh)
@@ -127,19 +144,17 @@ func (t *tokens) fetch(ctx context.Context, state *tokenState) error {
 		Access  string  `json:"access_token"`
 		Seconds float64 `json:"expires_in"`
 		Refresh string  `json:"refresh_token"`
-		Error   string  `json:"error"`
 	}
 	broken := json.Unmarshal(c.Body, &in) != nil
 	switch {
-	case c.Status == http.StatusUnauthorized:
+	case c.Status == http.StatusUnauthorized && saysError(c.Body):
 		return withStatus(refusedToken("Reddit does not accept client_id and client_secret"), c)
-	case in.Error != "" && c.Status < 500, c.Status == http.StatusBadRequest, c.Status == http.StatusForbidden:
+	case (c.Status == http.StatusOK || c.Status == http.StatusBadRequest) && saysError(c.Body):
 		return withStatus(refusedToken("Reddit does not accept the refresh token: connect the account again"), c)
-	case c.Status != http.StatusOK:
-		e := classify(c, t.env.Now())
-		e.Fate = adapters.Absent
-		return e
-	case broken || in.Access == "":
+	case c.Status == http.StatusTooManyRequests:
+		return classify(c, t.env.Now()).Harmless()
+	case c.Status != http.StatusOK || broken || in.Access == "":
+		// Whatever stands in between said this: nothing about the account, and nothing about what is to be posted.
 		return withStatus(noToken(errors.New("the answer has no access token")), c)
 	}
 	life := time.Duration(min(max(in.Seconds, 0), longest.Seconds()) * float64(time.Second))
@@ -150,9 +165,18 @@ func (t *tokens) fetch(ctx context.Context, state *tokenState) error {
 		if err := t.store(ctx, state); err != nil {
 			return err
 		}
+		refresh = current[refreshToken]
 	}
-	state.access, state.until = secret.New(in.Access), t.env.Now().Add(max(life-early, 0))
+	state.access, state.until, state.seed = secret.New(in.Access), t.env.Now().Add(max(life-early, 0)), refresh
 	return nil
+}
+
+// saysError reports whether a body is Reddit's refusal of a token: an object with an error in it.
+func saysError(body []byte) bool {
+	var in struct {
+		Error any `json:"error"`
+	}
+	return json.Unmarshal(body, &in) == nil && in.Error != nil
 }
 
 func withStatus(e *adapters.Error, c adapters.Call) *adapters.Error {
@@ -166,8 +190,11 @@ func (t *tokens) store(ctx context.Context, state *tokenState) error {
 	if err != nil && !errors.Is(err, adapters.ErrTokensChanged) {
 		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Server, Message: "the new tokens could not be stored", Err: err}
 	}
-	// Tokens that somebody else has replaced meanwhile are the ones that count.
+	// Tokens that somebody else has replaced meanwhile are the ones that count: the next call begins with them.
 	state.old, state.unsaved = nil, nil
+	if err != nil {
+		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Server, Message: "the tokens were replaced meanwhile", Err: err}
+	}
 	return nil
 }
 
@@ -196,17 +223,23 @@ func (t *tokens) ask(ctx context.Context, refresh secret.Text) (adapters.Call, e
 	return adapters.Call{Status: resp.StatusCode, Header: resp.Header, Body: body, Whole: true}, nil
 }
 
-// RoundTrip implements [http.RoundTripper]: it is the account's transport below go-reddit. A commit goes out once,
-// with the token that is there; on anything else a refused token is replaced and the request sent again, once.
+type tokenKey struct{}
+
+// withToken has everything under the context sent with exactly this token.
+func withToken(ctx context.Context, token secret.Text) context.Context {
+	return context.WithValue(ctx, tokenKey{}, token)
+}
+
+// RoundTrip implements [http.RoundTripper]: it is the account's transport below go-reddit. With a token of the context
+// a request goes out once, and so does every commit; else a refused token is replaced and the request sent again, once.
 func (t *tokens) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
-	if adapters.IsCommit(ctx) {
-		token, err := t.held(ctx)
-		if err != nil {
-			closeBody(r)
-			return nil, err
-		}
+	if token, ok := ctx.Value(tokenKey{}).(secret.Text); ok {
 		return t.send(r, token)
+	}
+	if adapters.IsCommit(ctx) {
+		closeBody(r)
+		return nil, refusedToken("no token was chosen for the commit")
 	}
 	token, err := t.get(ctx, secret.Text{})
 	if err != nil {

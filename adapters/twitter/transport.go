@@ -13,32 +13,51 @@ import (
 	"github.com/dghubble/oauth1"
 
 	"crier/adapters"
+	"crier/internal/secret"
 )
 
 // userAgent names us on every call of API v2.
 const userAgent = "crier"
 
-// client gives an HTTP client that signs as the account. From the outside in: the signer, the recorder, the pool. The
-// recorder stands below the signer, so that it sees what is really sent, and the signer is made for each call, so
-// that tokens which were replaced count at once; that costs nothing, as the pool is not made anew.
-func (a *adapter) client(ctx context.Context) (*http.Client, error) {
+// keys are one login of the account. A context may hold the keys that everything under it is to be signed with, so that a
+// commit goes out with those that the platform was asked about.
+type keys struct{ token, secret secret.Text }
+
+type keysKey struct{}
+
+// keys gives the keys of the context, else those that are stored now.
+func (a *adapter) keys(ctx context.Context) (keys, error) {
+	if k, ok := ctx.Value(keysKey{}).(keys); ok {
+		return k, nil
+	}
 	tokens, err := a.env.Credentials.Load(ctx)
 	if err != nil {
 		reason := adapters.Server
 		if ctx.Err() != nil {
 			reason = adapters.Network
 		}
-		return nil, &adapters.Error{Fate: adapters.Absent, Reason: reason, Message: "the stored tokens could not be read", Err: err}
+		return keys{}, &adapters.Error{Fate: adapters.Absent, Reason: reason, Message: "the stored tokens could not be read", Err: err}
 	}
-	token, hidden := tokens[accessToken], tokens[accessSecret]
-	if token.IsZero() || hidden.IsZero() {
-		return nil, &adapters.Error{
+	k := keys{token: tokens[accessToken], secret: tokens[accessSecret]}
+	if k.token.IsZero() || k.secret.IsZero() {
+		return keys{}, &adapters.Error{
 			Fate: adapters.Absent, Reason: adapters.Auth, Message: "the account has no access_token or no access_secret",
 		}
 	}
+	return k, nil
+}
+
+// client gives an HTTP client that signs as the account. From the outside in: the signer, the recorder, the pool. The
+// recorder stands below the signer, so that it sees what is really sent, and the signer is made for each call, so
+// that tokens which were replaced count at once; that costs nothing, as the pool is not made anew.
+func (a *adapter) client(ctx context.Context) (*http.Client, error) {
+	k, err := a.keys(ctx)
+	if err != nil {
+		return nil, err
+	}
 	base := context.WithValue(ctx, oauth1.HTTPClient, &http.Client{Transport: &a.recorder})
 	config := oauth1.NewConfig(a.config.consumerKey.Reveal(), a.config.consumerSecret.Reveal())
-	return adapters.Client(config.Client(base, oauth1.NewToken(token.Reveal(), hidden.Reveal())).Transport), nil
+	return adapters.Client(config.Client(base, oauth1.NewToken(k.token.Reveal(), k.secret.Reveal())).Transport), nil
 }
 
 // call makes one request of API v2 and gives the record of it. The error is that of the wire; an answer of any status

@@ -45,6 +45,7 @@ type adapter struct {
 	// dialects. Both are asked for again after a restart.
 	userID atomic.Pointer[string]
 	newer  atomic.Bool
+	owner  adapters.Owner
 }
 
 func open(env adapters.Env) (adapters.Adapter, error) {
@@ -115,6 +116,14 @@ func (a *adapter) Publish(ctx context.Context, r adapters.Request) (post.Receipt
 	d, err := draftOf(r)
 	if err != nil {
 		return post.Receipt{}, err
+	}
+	k, err := a.keys(ctx)
+	if err != nil {
+		return post.Receipt{}, err
+	}
+	ctx = context.WithValue(ctx, keysKey{}, k)
+	if e := a.owner.Ask(a.env.Account, k.token, func() (adapters.Identity, error) { return a.whose(ctx) }); e != nil {
+		return post.Receipt{}, e
 	}
 	ctx, flight := adapters.FlightFrom(adapters.AsCommit(ctx))
 	if a.config.backend == apiV1 {
@@ -234,6 +243,20 @@ type user struct{ id, name, title string }
 
 // Verify implements [adapters.Verifier].
 func (a *adapter) Verify(ctx context.Context) (adapters.Identity, error) {
+	k, err := a.keys(ctx)
+	if err != nil {
+		return adapters.Identity{}, err
+	}
+	id, err := a.whose(context.WithValue(ctx, keysKey{}, k))
+	if err != nil {
+		return adapters.Identity{}, err
+	}
+	_ = a.owner.Learn(a.env.Account, k.token, id) // who it is instead is for the scheduler to judge
+	return id, nil
+}
+
+// whose asks to which account the keys of the context belong.
+func (a *adapter) whose(ctx context.Context) (adapters.Identity, error) {
 	u, err := a.me(ctx)
 	if err != nil {
 		return adapters.Identity{}, err

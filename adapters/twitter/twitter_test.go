@@ -147,6 +147,7 @@ func suite(api string) adaptertest.Suite {
 		Again:     7 * time.Hour,
 		Duplicate: true,
 		Uploads:   "POST /x/2/media/",
+		Skip:      map[string]string{"tokens": "tokens of OAuth 1.0a do not end"},
 	}
 	if api == "v1.1" {
 		s.Listing, s.Page = "GET /x/1.1/statuses/user_timeline", 201

@@ -112,12 +112,14 @@ func suite() adaptertest.Suite {
 			}
 			return 0, nil, false
 		},
-		Refusals:  refusals(),
+		Refusals: refusals(),
 		Proofless: []string{
 			`{"kind":"youtube#video"}`, `{"id":"other","status":{"privacyStatus":"public"}}`, `{"status":{"privacyStatus":"public"}}`,
 			`{"id":["x"]}`, `{"error":{"code":500}}`,
 		},
 		Listing: "/youtube/youtube/v3/playlistItems",
+		Tokens:  "POST /youtube/token",
+		Whose:   "GET /youtube/youtube/v3/channels",
 		Page:    60,
 		Uploads: "/youtube/upload/youtube/v3/videos",
 	}

@@ -3,6 +3,7 @@ package youtube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -30,6 +31,9 @@ type tokens struct {
 	now         func() time.Time
 
 	turn chan struct{} // holds one element while somebody asks for a token
+	// old and unsaved are a rotation that could not be stored; it is tried again before the next use. Whoever holds turn
+	// may use them.
+	old, unsaved map[string]secret.Text
 
 	mu      sync.Mutex
 	access  secret.Text
@@ -66,6 +70,9 @@ func (t *tokens) replace(ctx context.Context, refused secret.Text) error {
 	case <-ctx.Done():
 		return noToken(context.Cause(ctx))
 	}
+	if err := t.store(ctx); err != nil {
+		return err
+	}
 	stored, err := t.credentials.Load(ctx)
 	if err != nil {
 		return noToken(err)
@@ -90,7 +97,9 @@ func (t *tokens) ask(ctx context.Context, stored map[string]secret.Text, seed se
 		"grant_type": {"refresh_token"}, "refresh_token": {seed.Reveal()},
 		"client_id": {t.id}, "client_secret": {t.secret.Reveal()},
 	}
-	ctx, flight := adapters.FlightFrom(ctx)
+	// A flight of its own: the answer is made of secrets.
+	flight := &adapters.Flight{}
+	ctx = adapters.WithFlight(ctx, flight)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, strings.NewReader(form.Encode()))
 	if err != nil {
 		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Protocol, Message: "the token request cannot be made", Err: err}
@@ -115,8 +124,9 @@ func (t *tokens) ask(ctx context.Context, stored map[string]secret.Text, seed se
 	if got.RefreshToken != "" && got.RefreshToken != seed.Reveal() {
 		current := maps.Clone(stored)
 		current["refresh_token"] = secret.New(got.RefreshToken)
-		if err := t.credentials.Replace(ctx, stored, current); err != nil {
-			return noToken(err)
+		t.old, t.unsaved = stored, current
+		if err := t.store(ctx); err != nil {
+			return err
 		}
 		seed = current["refresh_token"]
 	}
@@ -130,10 +140,27 @@ func (t *tokens) ask(ctx context.Context, stored map[string]secret.Text, seed se
 	return nil
 }
 
-// refused says why Google gave no token.
+// store keeps a rotated refresh token before anything is done with what came with it.
+func (t *tokens) store(ctx context.Context) error {
+	if t.unsaved == nil {
+		return nil
+	}
+	err := t.credentials.Replace(ctx, t.old, t.unsaved)
+	if err != nil && !errors.Is(err, adapters.ErrTokensChanged) {
+		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Server, Message: "the new tokens could not be stored", Err: err}
+	}
+	// Tokens that somebody else has replaced meanwhile are the ones that count: the next call begins with them.
+	t.old, t.unsaved = nil, nil
+	if err != nil {
+		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Server, Message: "the tokens were replaced meanwhile", Err: err}
+	}
+	return nil
+}
+
+// refused says why Google gave no token. Only its own refusal is one: anything else is an outage, or whatever stands in
+// between, and says nothing about the account or about what is to be posted.
 func (t *tokens) refused(c adapters.Call) *adapters.Error {
-	e := adapters.ByStatus(c, true)
-	e.Fate = adapters.Absent
+	e := &adapters.Error{Fate: adapters.Absent, Reason: adapters.Server, Status: c.Status, Message: "Google gave no access token"}
 	var said struct {
 		Error string `json:"error"`
 	}
@@ -141,21 +168,27 @@ func (t *tokens) refused(c adapters.Call) *adapters.Error {
 		e.Code = cut(said.Error)
 	}
 	switch {
+	case c.Status == http.StatusTooManyRequests:
+		e.Reason, e.Until = adapters.RateLimit, adapters.RetryAfter(c.Header, t.now())
+	case e.Code == "" || c.Status < 400 || c.Status >= 500:
 	case e.Code == "invalid_grant":
 		// Also after seven days while the consent screen of the project is in testing.
 		e.Reason, e.Message = adapters.Auth, "Google no longer accepts the refresh token: connect the channel again"
-	case c.Status >= 400 && c.Status < 500 && e.Reason != adapters.RateLimit:
-		e.Reason, e.Message = adapters.Auth, "Google does not accept client_id and client_secret"
-	case e.Reason == adapters.RateLimit:
-		e.Until = adapters.RetryAfter(c.Header, t.now())
 	default:
-		e.Message = "Google gave no access token"
+		e.Reason, e.Message = adapters.Auth, "Google does not accept client_id and client_secret"
 	}
 	return e
 }
 
+type tokenKey struct{}
+
+// withToken has everything under the context sent with exactly this token.
+func withToken(ctx context.Context, token secret.Text) context.Context {
+	return context.WithValue(ctx, tokenKey{}, token)
+}
+
 // bearer puts the access token on requests. Reads and uploads that are answered 401 are sent once more with a new
-// token; a commit never is.
+// token; a commit never is, and nothing with a token of the context.
 type bearer struct {
 	base   http.RoundTripper
 	tokens *tokens
@@ -164,16 +197,19 @@ type bearer struct {
 // RoundTrip implements [http.RoundTripper].
 func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
+	if token, ok := ctx.Value(tokenKey{}).(secret.Text); ok {
+		return b.base.RoundTrip(signed(r, token))
+	}
 	if adapters.IsCommit(ctx) {
-		// Publish has made sure that the token is good; asking here would be a request within the commit.
-		return b.base.RoundTrip(b.signed(r))
+		closeBody(r)
+		return nil, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Auth, Message: "no token was chosen for the commit"}
 	}
 	if err := b.tokens.fresh(ctx); err != nil {
 		closeBody(r)
 		return nil, err
 	}
 	used := b.tokens.atHand()
-	resp, err := b.base.RoundTrip(b.signed(r))
+	resp, err := b.base.RoundTrip(signed(r, used))
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
@@ -194,12 +230,12 @@ func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 		closeBody(again)
 		return nil, err
 	}
-	return b.base.RoundTrip(b.signed(again))
+	return b.base.RoundTrip(signed(again, b.tokens.atHand()))
 }
 
-func (b *bearer) signed(r *http.Request) *http.Request {
+func signed(r *http.Request, token secret.Text) *http.Request {
 	out := r.Clone(r.Context())
-	out.Header.Set("Authorization", "Bearer "+b.tokens.atHand().Reveal())
+	out.Header.Set("Authorization", "Bearer "+token.Reveal())
 	return out
 }
 

@@ -146,7 +146,7 @@ func TestACommitIsNotRepeatedAfter401(t *testing.T) {
 		if err := tk.fresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		status, err := get(adapters.AsCommit(t.Context()), client)
+		status, err := get(adapters.AsCommit(withToken(t.Context(), tk.atHand())), client)
 		if err != nil || status != http.StatusUnauthorized || g.called != 1 || g.asked != 1 {
 			t.Errorf("%d, %v; %d calls, %d tokens", status, err, g.called, g.asked)
 		}
@@ -203,11 +203,11 @@ func TestNoToken(t *testing.T) {
 		"wrong client":     {401, `{"error":"invalid_client"}`, adapters.Auth},
 		"outage":           {503, `<html>`, adapters.Server},
 		"too much":         {429, ``, adapters.RateLimit},
-		"nothing":          {200, ``, adapters.Protocol},
-		"empty":            {200, `{}`, adapters.Protocol},
-		"of a wrong type":  {200, `{"access_token":7}`, adapters.Protocol},
+		"nothing":          {200, ``, adapters.Server},
+		"empty":            {200, `{}`, adapters.Server},
+		"of a wrong type":  {200, `{"access_token":7}`, adapters.Server},
 		"code with a trap": {400, `{"error":"canary-refresh\n\u0000"}`, adapters.Auth},
-		"led elsewhere":    {302, ``, adapters.Protocol},
+		"led elsewhere":    {302, ``, adapters.Server},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -43,6 +43,8 @@ type adapter struct {
 	service  *yt.Service  // over client
 	now      func() time.Time
 	pacific  *time.Location
+	account  post.Account
+	owner    adapters.Owner
 }
 
 var (
@@ -70,7 +72,7 @@ func open(env adapters.Env) (adapters.Adapter, error) {
 	}
 	return &adapter{
 		channel: env.Account.Identity, settings: s, tokens: t, client: client, service: service, now: env.Now,
-		pacific: pacific(),
+		pacific: pacific(), account: env.Account,
 	}, nil
 }
 
@@ -82,6 +84,28 @@ func (a *adapter) Refresh(ctx context.Context) error { return a.tokens.renew(ctx
 
 // Verify implements [adapters.Verifier].
 func (a *adapter) Verify(ctx context.Context) (adapters.Identity, error) {
+	if err := a.tokens.fresh(ctx); err != nil {
+		return adapters.Identity{}, err
+	}
+	token := a.tokens.atHand()
+	id, err := a.whose(withToken(ctx, token))
+	if err != nil && adapters.AsError(err).Status == http.StatusUnauthorized {
+		// Revoked before its time, perhaps: a new one shows.
+		if a.tokens.replace(ctx, token) != nil || a.tokens.atHand().Equal(token) {
+			return adapters.Identity{}, err
+		}
+		token = a.tokens.atHand()
+		id, err = a.whose(withToken(ctx, token))
+	}
+	if err != nil {
+		return adapters.Identity{}, err
+	}
+	_ = a.owner.Learn(a.account, token, id) // who it is instead is for the scheduler to judge
+	return id, nil
+}
+
+// whose asks to which channel the token of the context belongs.
+func (a *adapter) whose(ctx context.Context) (adapters.Identity, error) {
 	var list yt.ChannelListResponse
 	err := a.ask(ctx, &list, func(ctx context.Context) error {
 		_, err := a.service.Channels.List([]string{"id", "snippet"}).Mine(true).Context(ctx).Do()
@@ -106,9 +130,15 @@ func (a *adapter) Verify(ctx context.Context) (adapters.Identity, error) {
 
 // Publish implements [adapters.Adapter].
 func (a *adapter) Publish(ctx context.Context, r adapters.Request) (post.Receipt, error) {
-	// A commit is never replayed, so that its token has to be good before.
+	// A commit is never replayed, so that its token has to be good before. It goes out with the token that YouTube was
+	// asked about, and with no other.
 	if err := a.tokens.fresh(ctx); err != nil {
 		return post.Receipt{}, err
+	}
+	token := a.tokens.atHand()
+	ctx = withToken(ctx, token)
+	if e := a.owner.Ask(a.account, token, func() (adapters.Identity, error) { return a.whose(ctx) }); e != nil {
+		return post.Receipt{}, e
 	}
 	switch r.Role {
 	case post.RolePost:

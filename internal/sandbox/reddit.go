@@ -275,15 +275,22 @@ func (p *redditPlatform) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, out)
 }
 
-// ExpireTokens makes Reddit forget every access token, as when an operator of the platform revokes them in mid-life.
+// ExpireTokens makes Reddit and YouTube forget every access token, as when an operator of the platform revokes them in
+// mid-life.
 func (s *Sandbox) ExpireTokens() {
 	s.mu.Lock()
-	p, ok := s.platforms["reddit"].(*redditPlatform)
+	reddit, isReddit := s.platforms["reddit"].(*redditPlatform)
+	youtube, isYouTube := s.platforms["youtube"].(*youtubePlatform)
 	s.mu.Unlock()
-	if ok {
-		p.mu.Lock()
-		clear(p.tokens)
-		p.mu.Unlock()
+	if isReddit {
+		reddit.mu.Lock()
+		clear(reddit.tokens)
+		reddit.mu.Unlock()
+	}
+	if isYouTube {
+		youtube.mu.Lock()
+		clear(youtube.tokens)
+		youtube.mu.Unlock()
 	}
 }
 

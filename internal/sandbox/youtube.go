@@ -28,7 +28,7 @@ const (
 //
 // Optional credentials of an identity change how it behaves: unaudited=true locks every video as private,
 // quota_inserts and quota_units replace the daily budgets of its project (its client_id), upload_limit is how many
-// videos its channel may take in 24 hours.
+// videos its channel may take in 24 hours, rotate=true gives a new refresh token with every access token.
 type youtubePlatform struct {
 	s        *Sandbox
 	channels []Identity
@@ -36,6 +36,7 @@ type youtubePlatform struct {
 
 	mu      sync.Mutex // guards what follows, and makes checks and acts one step
 	tokens  map[string]youtubeToken
+	refresh map[string]string // current refresh token by channel ID
 	uploads map[string]*youtubeUpload
 	spent   map[[2]string]int // by project and bucket, on the day that spentOn names
 	spentOn string
@@ -51,8 +52,16 @@ type youtubeToken struct {
 func newYouTube(s *Sandbox) *youtubePlatform {
 	y := &youtubePlatform{
 		s: s, channels: s.identities("youtube"), mux: http.NewServeMux(),
-		tokens: make(map[string]youtubeToken), uploads: make(map[string]*youtubeUpload),
+		tokens: make(map[string]youtubeToken), refresh: make(map[string]string), uploads: make(map[string]*youtubeUpload),
 		spent: make(map[[2]string]int), items: make(map[string][]youtubeItem),
+	}
+	for _, i := range y.channels {
+		y.refresh[i.ID] = i.Credentials["refresh_token"]
+	}
+	for _, n := range s.notes("youtube") {
+		if kind, _, _ := strings.Cut(n.key, " "); kind == "refresh" {
+			y.refresh[n.identity] = n.raw["token"]
+		}
 	}
 	const api, upload = "/youtube/v3/", "/upload/youtube/v3/"
 	y.mux.HandleFunc("POST /token", y.token)
@@ -225,15 +234,15 @@ func (y *youtubePlatform) token(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusUnauthorized, "invalid_client", "The OAuth client was not found.")
 		return
 	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
 	i := slices.IndexFunc(y.channels, func(i Identity) bool {
-		return client(i) && i.Credentials["refresh_token"] == form.Get("refresh_token")
+		return client(i) && form.Get("refresh_token") != "" && y.refresh[i.ID] == form.Get("refresh_token")
 	})
 	if i < 0 {
 		refuse(http.StatusBadRequest, "invalid_grant", "Token has been expired or revoked.")
 		return
 	}
-	y.mu.Lock()
-	defer y.mu.Unlock()
 	now := y.s.now()
 	for token, t := range y.tokens {
 		if len(y.tokens) >= youtubeMaxTokens || !now.Before(t.expires) {
@@ -241,11 +250,21 @@ func (y *youtubePlatform) token(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	access := "ya29." + rand.Text()
-	y.tokens[access] = youtubeToken{channel: y.channels[i], expires: now.Add(youtubeTokenLife)}
-	writeJSON(w, http.StatusOK, map[string]any{
+	out := map[string]any{
 		"access_token": access, "expires_in": int(youtubeTokenLife.Seconds()), "token_type": "Bearer",
 		"scope": "https://www.googleapis.com/auth/youtube.force-ssl",
-	})
+	}
+	if who := y.channels[i]; who.Credentials["rotate"] == "true" {
+		next := "1//" + rand.Text()
+		if err := y.s.remember("youtube", who.ID, "refresh "+who.ID, map[string]string{"token": next}); err != nil {
+			y.broken(err).write(w)
+			return
+		}
+		y.refresh[who.ID] = next
+		out["refresh_token"] = next
+	}
+	y.tokens[access] = youtubeToken{channel: y.channels[i], expires: now.Add(youtubeTokenLife)}
+	writeJSON(w, http.StatusOK, out)
 }
 
 // youtubeQuery refuses parameters that the method does not know, or that it needs and did not get.

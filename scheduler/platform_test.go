@@ -290,7 +290,7 @@ func (v *voice) Publish(ctx context.Context, r adapters.Request) (post.Receipt, 
 	}
 	call, _ := flight.Last(true)
 	if call.Status != http.StatusCreated {
-		e := adapters.ByStatus(call, len(call.Body) > 0)
+		e := adapters.ByStatus(call, true) // this platform refuses by status alone
 		e.Until = adapters.RetryAfter(call.Header, v.now())
 		if call.Status == http.StatusConflict {
 			e.Fate, e.Reason = adapters.Absent, adapters.Duplicate

@@ -137,10 +137,17 @@ type Verifier interface {
 	Verify(ctx context.Context) (Identity, error)
 }
 
+// Progress names the value of a handle that says how far a long preparation came, a decimal number such as an offset.
+const Progress = "progress"
+
 // Preparer does repeatable work ahead of the commit. It calls save with every handle as soon as the platform has
 // given it, and goes on only once save has returned nil, so that a restart resumes where it stopped. It returns
 // when the part can be committed with one request; its last save then left a handle with Done set. Errors are
-// *Error with Fate Absent: nothing of a preparation is public.
+// *Error with Fate Absent: nothing of a preparation is public. An error of save is one of reason server: it says
+// nothing about the post.
+//
+// A preparation that takes long saves how far it came under the value [Progress] of a handle, now and then and when it
+// ends early, so that one which moves is not taken for one that fails.
 type Preparer interface {
 	// Prepares reports whether the part needs preparing at all.
 	Prepares(r Request) bool

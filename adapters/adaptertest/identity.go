@@ -148,6 +148,9 @@ func testPrepare(t *testing.T, s *Suite) {
 				if !errors.Is(err, stop) {
 					t.Fatal(err)
 				}
+				if e, typed := errors.AsType[*adapters.Error](err); !typed || e.Fate != adapters.Absent || e.Reason != adapters.Server {
+					t.Fatalf("what cannot be saved gives %v of type %T, want absent and server", err, err)
+				}
 			}
 			if len(d.handles) == 0 || !d.handles[len(d.handles)-1].Done {
 				t.Errorf("no handle is done: %d handles", len(d.handles))

@@ -2,7 +2,6 @@ package facebook
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strconv"
 
@@ -50,7 +49,9 @@ func (a *adapter) Prepare(ctx context.Context, r adapters.Request, save func(con
 			Part: r.Part, Name: handleName(i), Digest: r.Content.Digest(), Values: map[string]string{"id": id}, Done: true,
 		}
 		if err := save(ctx, h); err != nil {
-			return fmt.Errorf("save the id of photo %d: %w", i+1, err)
+			return &adapters.Error{
+				Fate: adapters.Absent, Reason: adapters.Server, Message: "the id of photo " + strconv.Itoa(i+1) + " could not be kept", Err: err,
+			}
 		}
 	}
 	return nil

@@ -66,7 +66,7 @@ func (a *adapter) Prepare(ctx context.Context, r adapters.Request, save func(con
 
 func keep(ctx context.Context, save func(context.Context, post.Handle) error, h post.Handle) error {
 	if err := save(ctx, h); err != nil {
-		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Prepare, Message: "the prepared work could not be kept", Err: err}
+		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Server, Message: "the prepared work could not be kept", Err: err}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -23,9 +24,14 @@ import (
 )
 
 const (
-	// handleName names the prepared work. Its values are uri, the address of the upload and a secret, and video_id
-	// once the video is whole.
+	// handleName names the prepared work.
 	handleName = "video"
+	// The values of the handle: the address of the upload, which is a secret; when it was opened; that the address is
+	// gone and a first look found no video of it; and the video once it is whole. It does not expire: of an upload
+	// whose address has ended the video may still be there.
+	valueURI, valueOpened, valueLooked, valueVideo = "uri", "opened", "looked", "video_id"
+	// progressEvery is how often an upload saves how far it came.
+	progressEvery = time.Minute
 	// chunk is how much one request carries: a multiple of 256 KiB, as the protocol wants.
 	chunk = 8 << 20
 	// chunkTimeout ends a chunk that hangs; what has arrived of it is asked for then.
@@ -37,7 +43,7 @@ const (
 // videoID gives the id of the uploaded video, empty when the upload is not whole.
 func videoID(r adapters.Request) string {
 	h, ok := r.Handle(handleName)
-	if id := h.Values["video_id"]; ok && h.Done && remoteID(id) {
+	if id := h.Values[valueVideo]; ok && h.Done && remoteID(id) {
 		return id
 	}
 	return ""
@@ -47,7 +53,7 @@ func videoID(r adapters.Request) string {
 func (a *adapter) Prepares(r adapters.Request) bool { return r.Role == post.RolePost }
 
 // Prepare implements [adapters.Preparer]: it uploads the video as private. An upload that was begun goes on at the
-// byte that YouTube names; one whose address is gone begins anew.
+// byte that YouTube names; one whose address is gone begins anew once two looks have not found its video.
 func (a *adapter) Prepare(ctx context.Context, r adapters.Request, save func(context.Context, post.Handle) error) error {
 	if !a.Prepares(r) {
 		return nil
@@ -65,32 +71,43 @@ func (a *adapter) Prepare(ctx context.Context, r adapters.Request, save func(con
 		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Prepare, Message: "the stored video cannot be opened", Err: err}
 	}
 	defer func() { _ = f.Close() }() // only read from
-	u := &upload{a: a, media: media, file: readerAt(f), uri: h.Values["uri"]}
+	u := &upload{a: a, media: media, file: readerAt(f), uri: h.Values[valueURI]}
 	if err := u.verify(f, u.uri != ""); err != nil {
 		return err
 	}
+	u.keep = func(ctx context.Context, change func(*post.Handle)) error {
+		h.Values = maps.Clone(h.Values)
+		change(&h)
+		if err := save(ctx, h); err != nil {
+			return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Server, Message: "the upload could not be kept", Err: err}
+		}
+		return nil
+	}
 	id := ""
+	opened, old := openedAt(h)
+	if u.uri != "" && a.now().Sub(opened) >= uploadLife {
+		u.uri = ""
+	}
 	if u.uri != "" {
 		if id, err = u.ask(ctx); err != nil {
 			return err
 		}
 	}
-	keep := func(h post.Handle) error {
-		if err := save(ctx, h); err != nil {
-			return fmt.Errorf("save the upload of the video: %w", err)
-		}
-		return nil
-	}
-	if u.uri == "" {
-		if err := u.open(ctx, r.Content); err != nil {
+	if old && u.uri == "" {
+		if id, err = u.adopt(ctx, r, opened, h.Values[valueLooked] != ""); err != nil {
 			return err
 		}
-		h = post.Handle{
-			Part: r.Part, Name: handleName, Digest: r.Content.Digest(),
-			Values: map[string]string{"uri": u.uri}, Expires: a.now().Add(uploadLife).UTC(),
+	}
+	if id == "" && u.uri == "" {
+		if err := u.open(ctx, r); err != nil {
+			return err
 		}
+		h = post.Handle{Part: r.Part, Name: handleName, Digest: r.Content.Digest()}
 		// Before the first byte, so that no other upload begins while this one may still answer.
-		if err := keep(h); err != nil {
+		err := u.keep(ctx, func(h *post.Handle) {
+			h.Values = map[string]string{valueURI: u.uri, valueOpened: a.now().UTC().Format(time.RFC3339)}
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -99,9 +116,22 @@ func (a *adapter) Prepare(ctx context.Context, r adapters.Request, save func(con
 			return err
 		}
 	}
-	h.Values = maps.Clone(h.Values)
-	h.Values["video_id"], h.Expires, h.Done = id, time.Time{}, true
-	return keep(h)
+	return u.keep(ctx, func(h *post.Handle) {
+		h.Values[valueVideo], h.Done = id, true
+	})
+}
+
+// openedAt is when the upload of a handle was opened; ok is false when none was.
+func openedAt(h post.Handle) (at time.Time, ok bool) {
+	if h.Values[valueURI] == "" {
+		return time.Time{}, false
+	}
+	at, err := time.Parse(time.RFC3339, h.Values[valueOpened])
+	if err != nil {
+		// Handles of earlier days say when the address ends instead.
+		at = h.Expires.Add(-uploadLife)
+	}
+	return at, true
 }
 
 // upload moves one file. It is used by one goroutine.
@@ -111,6 +141,7 @@ type upload struct {
 	file   io.ReaderAt
 	uri    string // empty: none is open
 	offset int64  // the first byte that YouTube does not have
+	keep   func(context.Context, func(*post.Handle)) error
 }
 
 // verify makes sure that the file is as long as the post says, and when an upload goes on, that it is the same file:
@@ -134,7 +165,8 @@ func (u *upload) verify(f io.ReadSeeker, whole bool) error {
 }
 
 // open asks for an address to upload to. No video exists until bytes have come.
-func (u *upload) open(ctx context.Context, c post.Content) error {
+func (u *upload) open(ctx context.Context, r adapters.Request) error {
+	c := r.Content
 	body, err := json.Marshal(video(c, "private"))
 	if err != nil {
 		return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Protocol, Message: "the video's description cannot be encoded", Err: err}
@@ -147,6 +179,7 @@ func (u *upload) open(ctx context.Context, c post.Content) error {
 		"Content-Type":            {"application/json; charset=utf-8"},
 		"X-Upload-Content-Length": {strconv.FormatInt(u.media.Bytes, 10)},
 		"X-Upload-Content-Type":   {u.media.Type},
+		"Slug":                    {fileName(r)},
 	}
 	call, err := u.a.send(ctx, http.MethodPost, u.a.settings.APIURL+"/upload/youtube/v3/videos?"+query.Encode(), header, bytes.NewReader(body), int64(len(body)))
 	if err != nil {
@@ -194,16 +227,36 @@ func (u *upload) ask(ctx context.Context) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if call.Status == http.StatusNotFound || call.Status == http.StatusGone {
+	if gone(call) {
 		u.uri = ""
 		return "", nil
 	}
 	return u.read(call)
 }
 
+// gone reports whether the address of the upload is no more.
+func gone(c adapters.Call) bool {
+	return c.Status == http.StatusNotFound || c.Status == http.StatusGone
+}
+
 // send uploads what is missing. After a chunk of unknown fate it asks how far the upload came and goes on from there,
-// as long as that is further than before.
+// as long as that is further than before. How far it came is kept now and then, and when it ends early.
 func (u *upload) send(ctx context.Context) (id string, err error) {
+	kept, last := u.offset, u.a.now()
+	keep := func(ctx context.Context) error {
+		kept, last = u.offset, u.a.now()
+		return u.keep(ctx, func(h *post.Handle) { h.Values[adapters.Progress] = strconv.FormatInt(kept, 10) })
+	}
+	defer func() {
+		if err == nil || u.offset <= kept {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if failed := keep(ctx); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}()
 	for {
 		before := u.offset
 		id, err := u.put(ctx)
@@ -221,6 +274,11 @@ func (u *upload) send(ctx context.Context) (id string, err error) {
 		}
 		if u.offset <= before {
 			return "", &adapters.Error{Fate: adapters.Absent, Reason: adapters.Server, Message: "the upload makes no progress", Err: err}
+		}
+		if u.a.now().Sub(last) >= progressEvery {
+			if err := keep(ctx); err != nil {
+				return "", err
+			}
 		}
 	}
 }
@@ -244,6 +302,11 @@ func (u *upload) put(ctx context.Context) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if gone(call) {
+		return "", &adapters.Error{
+			Fate: adapters.Absent, Reason: adapters.Server, Status: call.Status, Message: "the address of the upload is gone",
+		}
+	}
 	return u.read(call)
 }
 
@@ -265,7 +328,12 @@ func (u *upload) read(c adapters.Call) (id string, err error) {
 			return "", nil
 		}
 		n, err := strconv.ParseInt(last, 10, 64)
-		if err != nil || n < 0 || n >= u.media.Bytes-1 {
+		if err == nil && n == u.media.Bytes-1 {
+			return "", &adapters.Error{
+				Fate: adapters.Absent, Reason: adapters.Server, Status: c.Status, Message: "YouTube has the whole video and does not name it yet",
+			}
+		}
+		if err != nil || n < 0 || n >= u.media.Bytes {
 			return "", &adapters.Error{
 				Fate: adapters.Absent, Reason: adapters.Protocol, Status: c.Status, Message: "YouTube answered a range that cannot be", Err: err,
 			}

@@ -18,6 +18,9 @@ func TestOnlyRangeSaysHowFarAnUploadCame(t *testing.T) {
 		u := upload{media: post.Media{Bytes: 1_000_000}, offset: 77}
 		c := adapters.Call{Status: http.StatusPermanentRedirect, Header: http.Header{"Range": {header}}}
 		_, err := u.read(c)
+		if e := adapters.AsError(err); header == "bytes=0-999999" && e.Reason != adapters.Server {
+			t.Errorf("all bytes there and no video: %v, want it asked for again", err)
+		}
 		if (err != nil) != (want < 0) || err == nil && u.offset != want {
 			t.Errorf("Range %q: offset %d, %v; want %d", header, u.offset, err, want)
 		}

@@ -186,13 +186,8 @@ func (a *adapter) show(ctx context.Context, r adapters.Request) (post.Receipt, e
 
 // shown reads from a video resource whether the video is out as it was asked for.
 func (a *adapter) shown(v *yt.Video, privacy string) (post.Receipt, error) {
-	switch v.Status.UploadStatus {
-	case "failed", "rejected", "deleted":
-		return post.Receipt{}, &adapters.Error{
-			Fate: adapters.Absent, Reason: adapters.Refused, Status: http.StatusOK,
-			Code:    cut(v.Status.RejectionReason + v.Status.FailureReason),
-			Message: "YouTube did not accept the video: it is " + v.Status.UploadStatus,
-		}
+	if e := rejected(v); e != nil {
+		return post.Receipt{}, e
 	}
 	switch v.Status.PrivacyStatus {
 	case privacy:
@@ -206,6 +201,19 @@ func (a *adapter) shown(v *yt.Video, privacy string) (post.Receipt, error) {
 	return post.Receipt{}, &adapters.Error{
 		Fate: adapters.Unknown, Reason: adapters.Protocol, Status: http.StatusOK, Message: "YouTube answered another privacy than was asked for",
 	}
+}
+
+// rejected is the error of a video that YouTube has taken out, nil for any other.
+func rejected(v *yt.Video) *adapters.Error {
+	switch v.Status.UploadStatus {
+	case "failed", "rejected", "deleted":
+		return &adapters.Error{
+			Fate: adapters.Absent, Reason: adapters.Refused, Status: http.StatusOK,
+			Code:    cut(v.Status.RejectionReason + v.Status.FailureReason),
+			Message: "YouTube did not accept the video: it is " + v.Status.UploadStatus,
+		}
+	}
+	return nil
 }
 
 // comment writes the first comment.

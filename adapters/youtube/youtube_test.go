@@ -3,7 +3,6 @@ package youtube_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -253,25 +252,6 @@ func TestUploadGoesOnAfterAFault(t *testing.T) {
 	}
 }
 
-func TestUploadThatIsGoneBeginsAnew(t *testing.T) {
-	t.Parallel()
-	s := suite()
-	adaptertest.Bubble(t, &s, func(t *testing.T, r *adaptertest.Rig) {
-		d := r.Delivery(s.Samples[1].Content)
-		r.Sandbox.Misbehave(sandbox.Fault{Kind: sandbox.CutBefore, Match: "PUT /youtube/upload", After: 1, Times: 2})
-		if err := d.Prepare(r.Open(0)); err == nil {
-			t.Fatal("the fault did not strike")
-		}
-		r.Sandbox.Misbehave(sandbox.Fault{Kind: sandbox.Refuse, Status: http.StatusGone, Match: "PUT /youtube/upload", Times: 1})
-		if err := d.All(r.Open(0)); err != nil {
-			t.Fatal(err)
-		}
-		if acts := r.Public(); len(acts) != 2 || acts[0].Media[0] != s.Files[1].Media.ID {
-			t.Errorf("acts: %+v", acts)
-		}
-	})
-}
-
 func TestUploadNeverGoesOnWithAnotherFile(t *testing.T) {
 	t.Parallel()
 	s := suite()
@@ -332,27 +312,6 @@ func TestUploadTrustsNoAddressElsewhere(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestTheAddressIsSavedBeforeTheFirstByte(t *testing.T) {
-	t.Parallel()
-	s := suite()
-	adaptertest.Bubble(t, &s, func(t *testing.T, r *adaptertest.Rig) {
-		p, ok := adapters.As[adapters.Preparer](r.Open(0))
-		if !ok {
-			t.Fatal("no Preparer")
-		}
-		full := errors.New("disk full")
-		err := p.Prepare(t.Context(), r.Delivery(s.Samples[0].Content).Request(), func(_ context.Context, h post.Handle) error {
-			if h.Done || time.Until(h.Expires) != 6*24*time.Hour {
-				t.Errorf("handle %+v", h)
-			}
-			return full
-		})
-		if !errors.Is(err, full) || chunks(r) != 0 {
-			t.Errorf("%v, %d chunks", err, chunks(r))
-		}
-	})
 }
 
 func TestThumbnailThatIsNoPicture(t *testing.T) {

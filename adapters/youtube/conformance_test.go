@@ -176,6 +176,84 @@ func refusals() []adaptertest.Refusal {
 	}
 }
 
+// TestAVideoThatIsTakenOutIsNotOut has YouTube take a video out before anybody has heard of the commit.
+func TestAVideoThatIsTakenOutIsNotOut(t *testing.T) {
+	t.Parallel()
+	for status, why := range map[string]string{"rejected": "copyright", "failed": "codec"} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			s := suite()
+			adaptertest.Bubble(t, &s, func(t *testing.T, r *adaptertest.Rig) {
+				a := r.Open(0)
+				d := r.Delivery(s.Samples[0].Content)
+				since := time.Now()
+				if err := d.Prepare(a); err != nil {
+					t.Fatal(err)
+				}
+				if ok, err := r.Sandbox.Judge(r.Sandbox.Record()[0].RemoteID, status, why); !ok || err != nil {
+					t.Fatalf("judge: %v, %v", ok, err)
+				}
+				r.Sandbox.Misbehave(sandbox.Fault{Kind: sandbox.PublishThenCut, Times: 1})
+				if _, err := d.Publish(a); adapters.AsError(err).Fate != adapters.Unknown {
+					t.Fatalf("got %v, want fate unknown", err)
+				}
+				if look, err := d.Find(a, since); err != nil || look.Sight != adapters.Never {
+					t.Errorf("by its id: %+v, %v; want never", look, err)
+				}
+				if look, err := r.Delivery(s.Samples[0].Content).Find(a, since); err != nil || look.Sight != adapters.NotSeen {
+					t.Errorf("by the listing: %+v, %v; want not seen", look, err)
+				}
+				_, err := d.Publish(a)
+				if e := adapters.AsError(err); err == nil || e.Fate != adapters.Absent || e.Reason != adapters.Refused || e.Code != why {
+					t.Errorf("again: %v, want refused for %s", err, why)
+				}
+			})
+		})
+	}
+}
+
+// TestAnotherPrivacyIsForAPersonToJudge has somebody change the video before anybody has heard of the commit.
+func TestAnotherPrivacyIsForAPersonToJudge(t *testing.T) {
+	t.Parallel()
+	for want, is := range map[string]string{"public": "unlisted", "unlisted": "public", "private": "public"} {
+		t.Run(want+" but "+is, func(t *testing.T) {
+			t.Parallel()
+			s := suite()
+			c, other := s.Samples[0].Content, s.Samples[0].Content
+			c.Options, other.Options = opts("privacy", want), opts("privacy", is)
+			adaptertest.Bubble(t, &s, func(t *testing.T, r *adaptertest.Rig) {
+				a := r.Open(0)
+				since := time.Now()
+				d := r.Delivery(other)
+				if err := d.All(a); err != nil {
+					t.Fatal(err)
+				}
+				id := d.Receipts[0].RemoteID
+				q := r.Delivery(c).Request()
+				q.Handles = []post.Handle{{Name: "video", Done: true, Values: map[string]string{"video_id": id}}}
+				if look, err := a.Find(t.Context(), q, since); err != nil || look.Sight != adapters.Ambiguous {
+					t.Errorf("by its id: %+v, %v; want ambiguous", look, err)
+				}
+				if want == "private" {
+					return
+				}
+				if look, err := r.Delivery(c).Find(a, since); err != nil || look.Sight != adapters.Ambiguous {
+					t.Errorf("by the listing: %+v, %v; want ambiguous", look, err)
+				}
+				// The answer to the commit itself names another privacy.
+				r.Sandbox.Misbehave(sandbox.Fault{
+					Kind: sandbox.Refuse, Status: 200, Times: 1, Match: "PUT /youtube/youtube/v3/videos",
+					Body: fmt.Sprintf(`{"kind":"youtube#video","id":%q,"status":{"privacyStatus":%q}}`, id, is),
+				})
+				_, err := a.Publish(t.Context(), q)
+				if e := adapters.AsError(err); err == nil || e.Fate != adapters.Unknown {
+					t.Errorf("commit: %v, want fate unknown", err)
+				}
+			})
+		})
+	}
+}
+
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	adaptertest.Run(t, suite())

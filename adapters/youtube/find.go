@@ -54,6 +54,11 @@ func (a *adapter) findVideo(ctx context.Context, r adapters.Request, id string) 
 		return adapters.Look{Detail: "the uploaded video is still private"}, nil
 	case v.Status.PrivacyStatus == "":
 		return adapters.Look{}, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Protocol, Message: "YouTube did not say who may see the video"}
+	case rejected(v) != nil:
+		// It will not be out. The commit, sent again, is told why.
+		return adapters.Look{Sight: adapters.Never, Detail: "the uploaded video is " + cut(v.Status.UploadStatus)}, nil
+	case v.Status.PrivacyStatus != readOptions(r.Content.Options).Privacy:
+		return adapters.Look{Sight: adapters.Ambiguous, Detail: "the uploaded video is " + cut(v.Status.PrivacyStatus) + ", which was not asked for"}, nil
 	}
 	return found(v, a.now(), "the uploaded video is "+cut(v.Status.PrivacyStatus)), nil
 }
@@ -111,7 +116,7 @@ func (a *adapter) findListed(ctx context.Context, r adapters.Request, since time
 		if err != nil {
 			return adapters.Look{}, err
 		}
-		if v == nil || v.Snippet == nil || v.Status.PrivacyStatus == "private" && want != "private" {
+		if v == nil || v.Snippet == nil || rejected(v) != nil || v.Status.PrivacyStatus == "private" && want != "private" {
 			continue
 		}
 		if normalise(v.Snippet.Title) == title && normalise(v.Snippet.Description) == text {
@@ -122,6 +127,9 @@ func (a *adapter) findListed(ctx context.Context, r adapters.Request, since time
 	case 0:
 		return adapters.Look{Detail: "no such video is among the uploads of the channel"}, nil
 	case 1:
+		if is := like[0].Status.PrivacyStatus; is != want {
+			return adapters.Look{Sight: adapters.Ambiguous, Detail: "such a video is " + cut(is) + ", which was not asked for"}, nil
+		}
 		return found(like[0], a.now(), "it is among the uploads of the channel"), nil
 	}
 	return adapters.Look{Sight: adapters.Ambiguous, Detail: "several such videos are among the uploads of the channel"}, nil

@@ -319,7 +319,7 @@ func (v *youtubeVideo) store(a *Act, now time.Time) error {
 	}
 	a.Title, a.Text = v.Snippet.Title, v.Snippet.Description
 	a.Raw[rawVideo] = string(text)
-	public := v.Status.PrivacyStatus != "private"
+	public := v.Status.PrivacyStatus != "private" && !out(*a)
 	if public && !a.Public {
 		a.At = now.UTC()
 		a.Raw[rawMadePublic] = madePublic(a.Raw)

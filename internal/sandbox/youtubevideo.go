@@ -3,6 +3,7 @@ package sandbox
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ const (
 	rawSize     = "size"
 	rawFile     = "file_name"
 	rawUploaded = "uploaded_at"
+	rawJudged   = "upload_status" // what YouTube said after the upload; empty: processed
+	rawWhy      = "judged_for"
 )
 
 // youtubeVideo is the writable part of a video resource. What a client may send back of a resource that it read, and
@@ -56,6 +59,8 @@ type youtubeStatus struct {
 	PublishAt               string `json:"publishAt,omitempty"`
 	License                 string `json:"license,omitempty"`
 	UploadStatus            string `json:"uploadStatus,omitempty"`
+	FailureReason           string `json:"failureReason,omitempty"`
+	RejectionReason         string `json:"rejectionReason,omitempty"`
 	Embeddable              *bool  `json:"embeddable,omitempty"`
 	PublicStatsViewable     *bool  `json:"publicStatsViewable,omitempty"`
 	MadeForKids             *bool  `json:"madeForKids,omitempty"`
@@ -209,17 +214,46 @@ func (y *youtubePlatform) viewVideo(a Act, parts []string) (map[string]any, *you
 		v.Snippet.PublishedAt = a.At.UTC().Format(time.RFC3339)
 	}
 	v.Snippet.ChannelID = a.Identity
-	v.Status.UploadStatus = "processed"
+	v.Status.UploadStatus = cmp.Or(a.Raw[rawJudged], "processed")
+	v.Status.FailureReason, v.Status.RejectionReason = "", ""
+	processing := "succeeded"
+	switch v.Status.UploadStatus {
+	case "failed":
+		v.Status.FailureReason, processing = a.Raw[rawWhy], "failed"
+	case "rejected":
+		v.Status.RejectionReason = a.Raw[rawWhy]
+	case "uploaded":
+		processing = "processing"
+	}
 	return youtubeParts("youtube#video", a.RemoteID, map[string]any{
 		"snippet":           v.Snippet,
 		"status":            v.Status,
 		"contentDetails":    map[string]string{"duration": "PT10S"},
 		"fileDetails":       map[string]string{"fileName": a.Raw[rawFile], "fileSize": a.Raw[rawSize], "fileType": "video"},
-		"processingDetails": map[string]string{"processingStatus": "succeeded"},
+		"processingDetails": map[string]string{"processingStatus": processing},
 		"statistics":        map[string]string{"viewCount": "0"},
 		"player":            map[string]string{"embedHtml": ""},
 	}, parts)
 }
+
+// Judge has YouTube say what becomes of a video after its upload: uploaded while it is at work, processed, failed or
+// rejected, the last two with YouTube's word for the reason, such as codec or copyright. A video that failed or was
+// rejected is shown to nobody, whatever its privacy. It reports false when there is no such video.
+func (s *Sandbox) Judge(video, status, why string) (bool, error) {
+	_, ok, err := s.amend("youtube", video, func(a *Act) {
+		a.Raw[rawJudged], a.Raw[rawWhy] = status, why
+		if out(*a) {
+			a.Public = false
+		}
+	})
+	if err != nil {
+		return ok, fmt.Errorf("judge a video: %w", err)
+	}
+	return ok, nil
+}
+
+// out reports whether YouTube has taken the video out.
+func out(a Act) bool { return a.Raw[rawJudged] == "failed" || a.Raw[rawJudged] == "rejected" }
 
 // showOne answers with the resource of one video.
 func (y *youtubePlatform) showOne(w http.ResponseWriter, id string) *youtubeError {

@@ -3,9 +3,11 @@ package adapters
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
@@ -136,12 +138,17 @@ func (t *Recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 		update(func(c *Call) { c.Stopped, c.Written = true, false })
 		return fmt.Errorf("%w: %w", ErrStopped, cause)
 	}
-	var late lateGate
-	trace := &httptrace.ClientTrace{WroteHeaders: func() {
-		if !late.refuses() {
-			update(func(c *Call) { c.Written = true })
-		}
-	}}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // the answer is read below
+	late := lateGate{cancel: cancel}
+	trace := &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) { late.over(i.Conn) },
+		WroteHeaders: func() {
+			if !late.refuses() {
+				update(func(c *Call) { c.Written = true })
+			}
+		},
+	}
 	out := r.Clone(httptrace.WithClientTrace(ctx, trace))
 	if commit {
 		if len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["X-Idempotency-Key"]) > 0 {
@@ -168,7 +175,10 @@ func (t *Recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	resp, err := t.Base.RoundTrip(out)
-	if cause := late.refusal(); err != nil && cause != nil {
+	if cause := late.refusal(); cause != nil {
+		if err == nil {
+			_ = resp.Body.Close() // whatever was said to a request without its body
+		}
 		return nil, fail(stopped(cause))
 	}
 	if err != nil {
@@ -220,14 +230,25 @@ func closeBody(r *http.Request) {
 // lateGate asks the gate once more when net/http has a connection and has put the request's head into its buffer. Over
 // HTTP/1 a head below 4 KiB whose body lies in memory is still unsent then, and a body that falls short of its length
 // makes net/http drop the connection with all that is in the buffer, so that nothing gets out. Over HTTP/2 the head is
-// out, and the stream is reset before its body: a request without its body is not carried out. A commit without a body
-// passes the first gate alone.
+// out. There a body that falls short would end the stream in order, so that the request is canceled instead, and the
+// stream reset: a request without its body is not carried out, and what the platform may answer to its head is no answer
+// to the commit. A commit without a body passes the first gate alone.
 type lateGate struct {
-	gate func() error
-	body *bytes.Buffer
+	gate   func() error
+	body   *bytes.Buffer
+	cancel context.CancelFunc // of the request
 
 	mu      sync.Mutex
 	refused error
+	streams bool // over HTTP/2
+}
+
+// over learns what the request goes out on.
+func (g *lateGate) over(c net.Conn) {
+	t, ok := c.(interface{ ConnectionState() tls.ConnectionState })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.streams = ok && t.ConnectionState().NegotiatedProtocol == "h2"
 }
 
 // guard takes the request's body into memory: a commit's is small, a thumbnail the largest.
@@ -257,10 +278,14 @@ func (g *lateGate) refuses() bool {
 	if err == nil {
 		return false
 	}
-	g.body.Reset()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refused = err
+	if g.streams {
+		g.cancel()
+	} else {
+		g.body.Reset()
+	}
 	return true
 }
 

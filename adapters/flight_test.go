@@ -136,6 +136,55 @@ func TestAGateThatRefusesKeepsTheWireSilent(t *testing.T) {
 	}
 }
 
+// Over HTTP/2 the head of the request is out when the gate is asked for the second time: what the platform makes of it
+// is no answer to the commit.
+func TestAGateThatRefusesLateWinsOverAnAnswer(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("the claim does not stand")
+	for _, early := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the platform answers before it has read: %t", early), func(t *testing.T) {
+			t.Parallel()
+			var whole atomic.Int64
+			arrived := make(chan struct{})
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(arrived)
+				if !early {
+					if _, err := io.ReadAll(r.Body); err == nil {
+						whole.Add(1)
+					}
+				}
+				w.WriteHeader(http.StatusBadRequest)
+			}))
+			s.EnableHTTP2 = true
+			s.StartTLS()
+			t.Cleanup(s.Close)
+			var asked atomic.Int64
+			f := &adapters.Flight{Gate: func() error {
+				if asked.Add(1) > 1 {
+					if early {
+						<-arrived // the platform has the head
+					}
+					return refused
+				}
+				return nil
+			}}
+			_, err := commit(t, recorder(s.Client().Transport), f, s.URL, "hello")
+			if !errors.Is(err, refused) || !errors.Is(err, adapters.ErrStopped) {
+				t.Errorf("the error is %v", err)
+			}
+			if c := last(t, f); !c.Stopped || c.Written || c.Status != 0 || c.Err == nil || c.Ended.IsZero() {
+				t.Errorf("recorded %+v", c)
+			}
+			if e := f.NotSent(err, true); e == nil || e.Fate != adapters.Absent || e.Reason != adapters.Stopped {
+				t.Errorf("judged %+v", e)
+			}
+			if whole.Load() != 0 {
+				t.Error("the platform took it for a whole request")
+			}
+		})
+	}
+}
+
 func TestTheGateIsForCommitsAlone(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(http.ResponseWriter, *http.Request) {})

@@ -165,9 +165,34 @@ func refusals() []adaptertest.Refusal {
 		{Name: "400 of a proxy", Status: 400, Body: "<html>Bad Request</html>", Fate: adapters.Unknown, Reason: adapters.Protocol},
 		{Name: "404 without a body", Status: 404, Fate: adapters.Unknown, Reason: adapters.Protocol},
 		{Name: "error of another kind", Status: 400, Body: `{"error":[1]}`, Fate: adapters.Unknown, Reason: adapters.Protocol},
+		{Name: "unlisted, as a 403", Status: 403, Body: graphError(987654, 0), Fate: adapters.Absent, Reason: adapters.Refused},
 		{Name: "error as a text", Status: 400, Body: `{"error":"no"}`, Fate: adapters.Absent, Reason: adapters.Refused},
 		{Name: "code as a string", Status: 400, Body: `{"error":{"code":"190","error_subcode":"463","error_user_title":null}}`, Fate: adapters.Absent, Reason: adapters.Auth, Code: "190/463"},
 		{Name: "number in the text only", Status: 400, Body: `{"error":{"message":"190, 368 and 506","code":100}}`, Fate: adapters.Absent, Reason: adapters.Refused},
+		{Name: "posted already, as a block", Status: 400, Body: `{"error":{"code":368,"message":"It looks like you already posted this"}}`, Fate: adapters.Exists, Reason: adapters.Duplicate},
+		{Name: "posted already, as another block", Status: 400, Body: `{"error":{"code":1346003,"error_user_msg":"You have Already Posted that"}}`, Fate: adapters.Exists, Reason: adapters.Duplicate},
+		{Name: "posted already, in some other error", Status: 400, Body: `{"error":{"code":100,"message":"not already posted"}}`, Fate: adapters.Absent, Reason: adapters.Refused},
+	}
+	type meaning struct {
+		fate   adapters.Fate
+		reason adapters.Reason
+		until  time.Duration
+	}
+	for code, want := range map[int]meaning{
+		1390008: {adapters.Unknown, adapters.Policy, 24 * time.Hour}, 1363047: {adapters.Unknown, adapters.Server, 0},
+		1609010: {adapters.Unknown, adapters.Server, 0}, 1404078: {adapters.Absent, adapters.Permission, 0},
+		4854002: {adapters.Absent, adapters.Permission, 0}, 1404006: {adapters.Absent, adapters.Permission, 0},
+		1404112: {adapters.Absent, adapters.Permission, 0}, 1346003: {adapters.Absent, adapters.Policy, 0},
+		1404102: {adapters.Absent, adapters.Policy, 0}, 1366051: {adapters.Exists, adapters.Duplicate, 0},
+		1366046: {adapters.Absent, adapters.Refused, 0}, 1609005: {adapters.Absent, adapters.Refused, 0},
+		1349125: {adapters.Absent, adapters.Refused, 0}, 2207051: {adapters.Unknown, adapters.Policy, 24 * time.Hour},
+	} {
+		// Graph sends these numbers as the code, and as the subcode of another one.
+		for i, body := range []string{graphError(code, 0), graphError(100, code), graphError(200, code), graphError(368, code)} {
+			rows = append(rows, adaptertest.Refusal{
+				Name: fmt.Sprintf("%d, %d", code, i), Status: 400, Body: body, Fate: want.fate, Reason: want.reason, Until: want.until,
+			})
+		}
 	}
 	return rows
 }

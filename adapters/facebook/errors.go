@@ -83,25 +83,18 @@ var (
 	content    = verdict{fate: adapters.Absent, reason: adapters.Refused, means: "Facebook refused the content"}
 )
 
-// bySubcode is asked first. Sources: Meta's guides to error handling and Instagram's error codes, read in 2026, and
-// the issues named in the sheet of the platform.
-var bySubcode = map[int]verdict{
-	2207051: blocked,
-	459:     checkpoint, 464: checkpoint,
-	492:     noRole,
-	2207050: restricted,
-	1366051: duplicate,
-}
-
-// byCode is asked second.
-var byCode = map[int]verdict{
+// byNumber is what the codes and subcodes mean. Those of seven digits come as either. Sources: Meta's guides to error
+// handling and Instagram's error codes, read in 2026, and the issues named in the sheet of the platform.
+var byNumber = map[int]verdict{
 	1: outage, 2: outage, 1363047: outage, 1609010: outage,
 	4:  {reason: adapters.RateLimit, scope: adapters.ScopeApp, wait: throttleFloor, means: "Facebook asks the whole app to wait"},
 	17: throttled, 32: throttled, 341: throttled, 613: throttled, 80001: throttled, 80002: throttled,
-	1390008: blocked,
-	102:     tokenDead, 190: tokenDead,
-	3: forbidden, 10: forbidden, 1404078: forbidden, 4854002: forbidden,
-	25: restricted, 1404006: restricted, 1404112: restricted,
+	1390008: blocked, 2207051: blocked,
+	102: tokenDead, 190: tokenDead,
+	459: checkpoint, 464: checkpoint,
+	492: noRole,
+	3:   forbidden, 10: forbidden, 1404078: forbidden, 4854002: forbidden,
+	25: restricted, 1404006: restricted, 1404112: restricted, 2207050: restricted,
 	368: policy, 1346003: policy, 1404102: policy,
 	506: duplicate, 1366051: duplicate,
 	101: ourApp,
@@ -109,24 +102,41 @@ var byCode = map[int]verdict{
 	2061006: content, 2069019: content,
 }
 
-// judge finds the verdict for what Graph said.
+// leastSubcode is the smallest subcode that has a meaning of its own: those below only colour their code, and look like
+// codes.
+const leastSubcode = 400
+
+// judge finds the verdict for what Graph said: by the subcode, else by the code.
 func (f fault) judge() (verdict, bool) {
-	if v, ok := bySubcode[f.subcode]; ok {
-		return v, true
+	v, known := byNumber[f.subcode]
+	if known = known && f.subcode >= leastSubcode; !known {
+		v, known = f.judgeCode()
 	}
+	if v == policy && f.says("already posted") {
+		return duplicate, true // koala#422
+	}
+	return v, known
+}
+
+func (f fault) judgeCode() (verdict, bool) {
 	switch {
 	case f.code >= 200 && f.code <= 299:
 		return forbidden, true
 	case f.code == 100 && strings.Contains(f.message, "appsecret_proof"):
 		return ourApp, true // Graph has no code of its own for it
 	}
-	if v, ok := byCode[f.code]; ok {
+	if v, ok := byNumber[f.code]; ok {
 		return v, true
 	}
 	if f.transient {
 		return outage, true
 	}
 	return verdict{}, false
+}
+
+// says reports whether the words of the error contain these, in any case.
+func (f fault) says(words string) bool {
+	return strings.Contains(strings.ToLower(f.message+"\n"+f.forPeople), words)
 }
 
 // fault says what an answer means that is not a success.
@@ -150,6 +160,8 @@ func (g *graph) fault(a answer, commit bool) *adapters.Error {
 				e.Reason = adapters.Server
 			}
 		}
+	case a.Status == http.StatusForbidden && a.said.shaped:
+		e.Reason, e.Message = adapters.Refused, content.means // a number that nobody knows says nothing of the account
 	case a.Status == http.StatusTooManyRequests:
 		// Graph has refused for too many calls with the post live: look before sending again.
 		v, e.Fate = throttled, adapters.Unknown

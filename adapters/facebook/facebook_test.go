@@ -120,6 +120,7 @@ func TestFindIsSureOrSaysSo(t *testing.T) {
 	t.Parallel()
 	s := suite()
 	text, link, alone, photos := s.Samples[0].Content, s.Samples[1].Content, s.Samples[2].Content, s.Samples[4].Content
+	bare := post.Content{Text: "See www.Acme.example"}
 	const now = `"created_time":"2026-11-23T09:00:00+0000"`
 	tests := map[string]struct {
 		content post.Content
@@ -128,8 +129,12 @@ func TestFindIsSureOrSaysSo(t *testing.T) {
 	}{
 		"same text":                    {text, `{"id":"1_2","message":"Crier is out",` + now + `}`, adapters.Found},
 		"blanks and line ends differ":  {text, `{"id":"1_2","message":"Crier is out \r\n",` + now + `}`, adapters.Found},
-		"same text with a photo":       {text, `{"id":"1_2","message":"Crier is out","attachments":{"data":[{"media_type":"photo","target":{"id":"9"}}]},` + now + `}`, adapters.NotSeen},
-		"same text, a link that is no": {text, `{"id":"1_2","message":"Crier is out","attachments":{"data":[{"unshimmed_url":"https://else.example"}]},` + now + `}`, adapters.NotSeen},
+		"same text with a photo":       {text, `{"id":"1_2","message":"Crier is out","attachments":{"data":[{"media_type":"photo","target":{"id":"9"}}]},` + now + `}`, adapters.Ambiguous},
+		"same text, a link that is no": {text, `{"id":"1_2","message":"Crier is out","attachments":{"data":[{"unshimmed_url":"https://else.example"}]},` + now + `}`, adapters.Ambiguous},
+		"a preview by itself":          {bare, `{"id":"1_2","message":"See www.Acme.example","attachments":{"data":[{"unshimmed_url":"https://acme.example/home"}]},` + now + `}`, adapters.Found},
+		"a preview of something else":  {bare, `{"id":"1_2","message":"See www.Acme.example","attachments":{"data":[{"unshimmed_url":"https://else.example/"}]},` + now + `}`, adapters.Ambiguous},
+		"a preview shown as a photo":   {link, `{"id":"1_2","message":"Read this","attachments":{"data":[{"media_type":"photo","target":{"id":"9"},"unshimmed_url":"https://acme.example/1"}]},` + now + `}`, adapters.Ambiguous},
+		"other photos":                 {photos, `{"id":"1_2","message":"Two\n\nhttps://acme.example/3","attachments":{"data":[{"media_type":"photo","target":{"id":"9"}}]},` + now + `}`, adapters.Ambiguous},
 		"other text":                   {text, `{"id":"1_2","message":"Crier is ou",` + now + `}`, adapters.NotSeen},
 		"too old":                      {text, `{"id":"1_2","message":"Crier is out","created_time":"2026-11-23T08:57:59+0000"}`, adapters.NotSeen},
 		"a clock that is behind":       {text, `{"id":"1_2","message":"Crier is out","created_time":"2026-11-23T08:58:30+0000"}`, adapters.Found},

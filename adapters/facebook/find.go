@@ -2,6 +2,7 @@ package facebook
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,14 +159,23 @@ func likePost(r adapters.Request) func(object) likeness {
 			}
 			return alike
 		case len(shown) > 0:
-			return other
+			return alike // a preview may be listed as a photo
 		case link != "" && !slices.Contains(links, strings.TrimRight(link, "/")):
 			return alike // Facebook may show where the link leads rather than the link
-		case link == "" && len(links) > 0 && !strings.Contains(text, "://"):
-			return other
+		case link == "" && !strings.Contains(text, "://") && slices.ContainsFunc(links, func(u string) bool { return !names(text, u) }):
+			return alike // Facebook adds a preview to what looks like an address
 		}
 		return same
 	}
+}
+
+// names reports whether a text has the host of an address in it, as in "see www.acme.example".
+func names(text, address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" {
+		return false
+	}
+	return strings.Contains(strings.ToLower(text), strings.TrimPrefix(strings.ToLower(u.Hostname()), "www."))
 }
 
 func likeComment(r adapters.Request, page string) func(object) likeness {

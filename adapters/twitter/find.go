@@ -32,13 +32,61 @@ const (
 // seen is one post of the timeline, in terms of both APIs.
 type seen struct {
 	id, parent, text string
-	keys             []string // v2 alone
-	media            int
-	at               time.Time
+	// root is the post that began the conversation, where X says so; stray says that the post answers one that it does
+	// not name.
+	root  string
+	stray bool
+	keys  []string // v2 alone
+	ids   []string // v1.1 alone: the media's ids, which are those of the uploads
+	media int
+	at    time.Time
 }
 
-// Find implements [adapters.Adapter]. It reads the account's own timeline back past since. A post with our media keys
-// is ours whatever it says; else the parent, the number of media and the text must agree.
+// likeness says how much a post of the timeline is like the part in question.
+type likeness int
+
+const (
+	other likeness = iota
+	alike          // it could be ours: a person has to judge
+	same           // it says exactly the same
+	ours           // it has the media that were uploaded for it alone
+)
+
+// like compares a post with what the part would have published.
+func (d draft) like(s seen) likeness {
+	place := same
+	switch {
+	case s.stray && (d.parent == "" || s.root != "" && s.root != d.root):
+		return other
+	case s.stray && s.root == "":
+		place = alike
+	case !s.stray && s.parent != d.parent:
+		return other
+	}
+	if len(d.keys) > 0 && slices.Equal(s.keys, d.keys) || len(d.ids) > 0 && slices.Equal(s.ids, d.ids) {
+		if place == alike {
+			return same
+		}
+		return ours
+	}
+	enough := s.media == d.media || s.media == anyMedia && d.media > 0
+	if !enough || comparison(s.text) != comparison(d.text) {
+		return other
+	}
+	known := len(s.keys) > 0 && len(d.keys) > 0
+	switch {
+	case d.text == "" && known:
+		return other // other media are another post
+	case d.text == "", known:
+		// Any picture without words fits; and the same words under other media may be ours from an earlier upload.
+		return alike
+	}
+	return place
+}
+
+// Find implements [adapters.Adapter]. It reads the account's own timeline back past since. A post with our media is ours
+// whatever it says; else the parent, the number of media and the text must agree. What fits only in part is for a
+// person to judge.
 func (a *adapter) Find(ctx context.Context, r adapters.Request, since time.Time) (adapters.Look, error) {
 	d, err := draftOf(r)
 	if e := (*adapters.Error)(nil); asError(err, &e) && e.Reason != adapters.Prepare {
@@ -56,26 +104,24 @@ func (a *adapter) Find(ctx context.Context, r adapters.Request, since time.Time)
 	if r.Taken != nil {
 		listed = slices.DeleteFunc(listed, func(s seen) bool { return r.Taken(s.id) })
 	}
-	matches := filter(listed, func(s seen) bool {
-		return len(d.keys) > 0 && s.parent == d.parent && slices.Equal(s.keys, d.keys)
-	})
-	if len(matches) == 0 {
-		want := comparison(d.text)
-		matches = filter(listed, func(s seen) bool {
-			return s.parent == d.parent && (s.media == d.media || s.media == anyMedia && d.media > 0) && comparison(s.text) == want
-		})
+	by := make(map[likeness][]seen)
+	for _, s := range listed {
+		l := d.like(s)
+		by[l] = append(by[l], s)
 	}
-	switch len(matches) {
-	case 0:
-		return adapters.Look{Detail: "the timeline does not show it"}, nil
-	case 1:
-		return adapters.Look{Sight: adapters.Found, Receipt: a.receipt(matches[0].id, matches[0].at), Detail: "the timeline shows it"}, nil
+	for _, l := range []likeness{ours, same} {
+		switch found := by[l]; len(found) {
+		case 0:
+		case 1:
+			return adapters.Look{Sight: adapters.Found, Receipt: a.receipt(found[0].id, found[0].at), Detail: "the timeline shows it"}, nil
+		default:
+			return adapters.Look{Sight: adapters.Ambiguous, Detail: "the timeline shows " + strconv.Itoa(len(found)) + " posts like it"}, nil
+		}
 	}
-	return adapters.Look{Sight: adapters.Ambiguous, Detail: "the timeline shows " + strconv.Itoa(len(matches)) + " posts like it"}, nil
-}
-
-func filter(list []seen, keep func(seen) bool) []seen {
-	return slices.DeleteFunc(slices.Clone(list), func(s seen) bool { return !keep(s) })
+	if len(by[alike]) > 0 {
+		return adapters.Look{Sight: adapters.Ambiguous, Detail: "the timeline shows one that fits in part"}, nil
+	}
+	return adapters.Look{Detail: "the timeline does not show it"}, nil
 }
 
 // asError is errors.As for *adapters.Error, false for nil.
@@ -176,6 +222,8 @@ type timelinePost struct {
 	Attachments struct {
 		Keys []string `json:"media_keys"`
 	} `json:"attachments"`
+	Conversation     string      `json:"conversation_id"`
+	InReplyTo        string      `json:"in_reply_to_user_id"`
 	ReferencedTweets []reference `json:"referenced_tweets"`
 	ReferencedPosts  []reference `json:"referenced_posts"`
 }
@@ -207,12 +255,14 @@ func (p timelinePost) seen() (seen, bool) {
 	if err != nil || p.ID == "" {
 		return seen{}, false
 	}
-	s := seen{id: p.ID, at: at, keys: p.Attachments.Keys, media: len(p.Attachments.Keys)}
+	s := seen{id: p.ID, at: at, root: p.Conversation, keys: p.Attachments.Keys, media: len(p.Attachments.Keys)}
 	for _, r := range append(p.ReferencedTweets, p.ReferencedPosts...) {
 		if r.Type == "replied_to" {
 			s.parent = r.ID
 		}
 	}
+	// X may leave out what a post answers and still say that it does.
+	s.stray = s.parent == "" && (p.InReplyTo != "" || p.Conversation != "" && p.Conversation != p.ID)
 	text, links := p.Text, p.Entities.URLs
 	for _, n := range []*note{p.NoteTweet, p.NotePost} {
 		if n != nil && n.Text != "" {
@@ -293,6 +343,9 @@ func seenV1(t *twitter.Tweet) (seen, bool) {
 	}
 	if t.ExtendedEntities != nil {
 		s.media = max(s.media, len(t.ExtendedEntities.Media))
+		for _, m := range t.ExtendedEntities.Media {
+			s.ids = append(s.ids, m.IDStr)
+		}
 	}
 	// A short link at the end that no entity explains stands for media too.
 	if bare := mediaLink.ReplaceAllString(text, ""); bare != text && s.media == 0 {

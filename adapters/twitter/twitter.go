@@ -63,6 +63,7 @@ func (*adapter) Platform() post.Platform { return post.Twitter }
 type draft struct {
 	text   string
 	parent string // the post that it answers
+	root   string // the post that begins the conversation of a reply
 	ids    []string
 	keys   []string // media keys, which only v2 shows
 	media  int      // how many media it is to have
@@ -78,10 +79,10 @@ func draftOf(r adapters.Request) (draft, error) {
 		d.text = withLink(d.text, r.Content.Link)
 		d.options = optionsOf(r.Content.Options)
 	case post.RoleReply:
-		d.parent = r.Parent.RemoteID
+		d.parent, d.root = r.Parent.RemoteID, r.Root.RemoteID
 		d.options.madeWithAI = optionsOf(r.Content.Options).madeWithAI
 	case post.RoleComment:
-		d.parent = r.Root.RemoteID
+		d.parent, d.root = r.Root.RemoteID, r.Root.RemoteID
 		d.options.madeWithAI = optionsOf(r.Content.Options).madeWithAI
 	case post.RoleFollowUp:
 		return d, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Protocol, Message: "X has no follow-ups"}

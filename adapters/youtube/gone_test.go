@@ -176,4 +176,3 @@ func TestTheAddressIsSavedBeforeTheFirstByte(t *testing.T) {
 		}
 	})
 }
-

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -61,12 +62,19 @@ func (x *xPlatform) updateV1(w http.ResponseWriter, r *http.Request, who Identit
 // readV1 is a recorded post as API v1.1 shows it.
 func (x *xPlatform) readV1(a Act, who Identity, extended bool) map[string]any {
 	text, links := x.shown(a)
-	urls := []any{}
+	urls, media := []any{}, []any{}
 	for _, l := range links {
+		e := map[string]any{"url": l.URL, "expanded_url": l.ExpandedURL, "display_url": l.DisplayURL, "indices": []int{l.Start, l.End}}
 		if l.MediaKey == "" {
-			urls = append(urls, map[string]any{
-				"url": l.URL, "expanded_url": l.ExpandedURL, "display_url": l.DisplayURL, "indices": []int{l.Start, l.End},
-			})
+			urls = append(urls, e)
+			continue
+		}
+		// All media stand behind one link.
+		for _, id := range splitList(a.Raw["media_ids"]) {
+			m := maps.Clone(e)
+			m["id"], m["id_str"], m["type"] = number(id), id, "photo"
+			m["media_url"], m["media_url_https"] = "http://pbs.invalid/"+id+".png", "https://pbs.invalid/"+id+".png"
+			media = append(media, m)
 		}
 	}
 	name := "text"
@@ -77,6 +85,13 @@ func (x *xPlatform) readV1(a Act, who Identity, extended bool) map[string]any {
 		"id": number(a.RemoteID), "id_str": a.RemoteID, name: text, "created_at": a.At.Format(time.RubyDate), "truncated": false,
 		"entities": map[string]any{"urls": urls, "hashtags": []any{}, "symbols": []any{}, "user_mentions": []any{}},
 		"user":     userV1(who), "in_reply_to_status_id": nil, "in_reply_to_status_id_str": nil,
+	}
+	if len(media) > 0 {
+		// entities holds the first alone, as ever.
+		if entities, ok := out["entities"].(map[string]any); ok {
+			entities["media"] = media[:1]
+		}
+		out["extended_entities"] = map[string]any{"media": media}
 	}
 	if a.Parent != "" {
 		out["in_reply_to_status_id"], out["in_reply_to_status_id_str"] = number(a.Parent), a.Parent

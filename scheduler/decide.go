@@ -135,6 +135,28 @@ func Decide(a Attempted) Decision {
 	return failed(d, "not out: a reason that Crier does not know")
 }
 
+// DecidePreparation says what follows from a preparation that failed, as Decide does for an attempt. A limit that was met
+// holds this delivery and no other: what is uploaded may go out, and its commit is counted elsewhere. Moved says that the
+// preparation came further than ever before: then the connection or the platform failing is no failure of it, however
+// often. It is a pure function.
+func DecidePreparation(a Attempted, moved bool) Decision {
+	d := Decide(a)
+	if a.Err == nil {
+		return d
+	}
+	switch a.Err.Reason {
+	case adapters.RateLimit, adapters.Budget:
+		d.Holds = nil
+		d.Words = "not prepared: waiting for the platform's limit of what is prepared"
+	case adapters.Network, adapters.Server:
+		if moved {
+			return again(d, a.Now, false, "not prepared yet: it came further and goes on")
+		}
+	case adapters.Auth, adapters.Permission, adapters.Refused, adapters.Policy, adapters.Duplicate, adapters.Prepare, adapters.Protocol, adapters.Stopped:
+	}
+	return d
+}
+
 // Looked is what is known at the end of one look.
 type Looked struct {
 	Account  post.Account

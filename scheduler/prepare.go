@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -126,7 +127,7 @@ func (s *Scheduler) prepareSoon(ctx context.Context) {
 // prepareOne prepares every part of a delivery that needs it and says so in the store, or settles the failure.
 func (s *Scheduler) prepareOne(ctx context.Context, l *lane, d post.Delivery) {
 	started := s.cfg.Now()
-	part, err := s.prepareParts(ctx, l, d)
+	part, moved, err := s.prepareParts(ctx, l, d)
 	switch {
 	case err == nil:
 		return
@@ -146,7 +147,7 @@ func (s *Scheduler) prepareOne(ctx context.Context, l *lane, d post.Delivery) {
 	if e.Reason == adapters.Auth {
 		a.AuthFails = l.authFailed(a.Now)
 	}
-	decision := Decide(a)
+	decision := DecidePreparation(a, moved)
 	if !decision.Settled.NotBefore.After(a.Now) && decision.Settled.To == post.Scheduled {
 		// A preparation has no claim that would slow it down.
 		decision.Settled.NotBefore = a.Now.Add(retryFirst)
@@ -172,8 +173,9 @@ func (s *Scheduler) prepareOne(ctx context.Context, l *lane, d post.Delivery) {
 	}
 }
 
-// prepareParts prepares part by part and gives the part that failed.
-func (s *Scheduler) prepareParts(ctx context.Context, l *lane, d post.Delivery) (part int, err error) {
+// prepareParts prepares part by part and gives the part that failed. moved says that a long preparation came further than
+// ever before.
+func (s *Scheduler) prepareParts(ctx context.Context, l *lane, d post.Delivery) (part int, moved bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = absent(adapters.Protocol, "the adapter broke down", fmt.Errorf("panic: %v", p))
@@ -181,11 +183,11 @@ func (s *Scheduler) prepareParts(ctx context.Context, l *lane, d post.Delivery) 
 	}()
 	part = d.NextPart()
 	if e := s.verified(ctx, l); e != nil {
-		return part, e
+		return part, false, e
 	}
 	content, handles, err := s.cfg.Store.Material(ctx, &d)
 	if err != nil {
-		return part, fmt.Errorf("reading content and prepared work: %w", err)
+		return part, false, absent(adapters.Server, "content and prepared work cannot be read", err)
 	}
 	preparer, can := adapters.As[adapters.Preparer](l.adapter)
 	var until time.Time
@@ -196,6 +198,9 @@ func (s *Scheduler) prepareParts(ctx context.Context, l *lane, d post.Delivery) 
 		}
 		save := func(ctx context.Context, h post.Handle) error {
 			h.Part, h.Digest = part, d.Digest
+			if before, _ := req.Handle(h.Name); progress(h) > progress(before) {
+				moved = true
+			}
 			if !h.Expires.IsZero() && (until.IsZero() || h.Expires.Before(until)) {
 				until = h.Expires
 			}
@@ -207,11 +212,24 @@ func (s *Scheduler) prepareParts(ctx context.Context, l *lane, d post.Delivery) 
 			}
 		}
 		if err := preparer.Prepare(ctx, req, save); err != nil {
-			return part, err
+			return part, moved, err
 		}
 	}
+	part = max(min(part, len(d.Parts)-1), 0)
 	err = s.cfg.Store.SavePrepared(ctx, post.Instant(s.cfg.Now()), store.Prepared{
 		Delivery: d.ID, Digest: d.Digest, Done: true, Until: until,
 	})
-	return max(min(part, len(d.Parts)-1), 0), err
+	if err != nil {
+		return part, moved, absent(adapters.Server, "what is prepared cannot be stored", err)
+	}
+	return part, moved, nil
+}
+
+// progress is how far a handle says that its preparation came; 0 when it does not say.
+func progress(h post.Handle) int64 {
+	n, err := strconv.ParseInt(h.Values[adapters.Progress], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }

@@ -1,6 +1,9 @@
 package scheduler_test
 
 import (
+	"context"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,8 +106,9 @@ func TestWhatCannotBePreparedEndsLikeACommit(t *testing.T) {
 		"refused content":   {adapters.Refused, post.Failed, post.StatusOK},
 		"refused by policy": {adapters.Policy, post.Failed, post.StatusPaused},
 		"a lost permission": {adapters.Permission, post.Scheduled, post.StatusNeedsReconnect},
-		"a rate limit":      {adapters.RateLimit, post.Scheduled, post.StatusRateLimited},
-		"a spent budget":    {adapters.Budget, post.Scheduled, post.StatusOverBudget},
+		// The limit of uploads stops what has to be uploaded, and nothing else.
+		"a rate limit":   {adapters.RateLimit, post.Scheduled, post.StatusOK},
+		"a spent budget": {adapters.Budget, post.Scheduled, post.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -120,6 +124,125 @@ func TestWhatCannotBePreparedEndsLikeACommit(t *testing.T) {
 				if n := w.p.count("acme prepare"); n != 1 {
 					t.Errorf("%d preparations, want 1", n)
 				}
+			})
+		})
+	}
+}
+
+func TestALimitOfPreparingHoldsNoCommitThatIsReady(t *testing.T) {
+	t.Parallel()
+	for name, e := range map[string]adapters.Error{
+		"a rate limit":             {Reason: adapters.RateLimit},
+		"the budget of a project":  {Reason: adapters.Budget, Scope: adapters.ScopeApp},
+		"a rate limit of an app":   {Reason: adapters.RateLimit, Scope: adapters.ScopeApp},
+		"a budget without its end": {Reason: adapters.Budget},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.start()
+				ready := w.write("acme", film("ready"), 9*time.Minute)
+				w.pass(time.Minute)
+				e.Fate = adapters.Absent
+				if name != "a budget without its end" {
+					e.Until = w.now().Add(time.Hour)
+				}
+				w.p.mu.Lock()
+				w.p.prepare["acme"] = []error{&e}
+				w.p.mu.Unlock()
+				limited := w.write("acme", film("limited"), 9*time.Minute)
+				w.pass(8*time.Minute + time.Second)
+				w.is(ready, post.Published)
+				w.is(limited, post.Scheduled, string(e.Reason))
+				// The platform's limit is not its own lateness.
+				w.pass(time.Hour + time.Minute)
+				w.is(limited, post.Published)
+				if n := w.p.count("acme prepare"); n != 3 {
+					t.Errorf("%d preparations, want one that worked, one that met the limit and one after it", n)
+				}
+			})
+		})
+	}
+}
+
+// hauling uploads a file of so many pieces, one in twenty minutes; then the line breaks.
+type hauling struct {
+	*voice
+	pieces int
+	done   *atomic.Int64
+}
+
+func (h hauling) Prepare(ctx context.Context, r adapters.Request, save func(context.Context, post.Handle) error) error {
+	if done, ok := r.Handle("upload"); ok && done.Done {
+		return nil
+	}
+	select {
+	case <-time.After(20 * time.Minute):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	n := h.done.Add(1)
+	if int(n) == h.pieces {
+		return h.voice.Prepare(ctx, r, save)
+	}
+	if err := save(ctx, post.Handle{Name: "piece", Values: map[string]string{adapters.Progress: strconv.FormatInt(n, 10)}}); err != nil {
+		return err
+	}
+	return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Network, Message: "the line broke"}
+}
+
+func TestAnUploadThatMovesIsNoFailure(t *testing.T) {
+	patient := account("acme", post.Brand)
+	patient.MaxLate = 24 * time.Hour
+	inWorld(t, func(w *world) {
+		var done atomic.Int64
+		w.wrap = as(func(v *voice) hauling { return hauling{voice: v, pieces: 12, done: &done} })
+		w.start()
+		id := w.write("acme", film("one"), time.Minute)
+		w.pass(3 * time.Hour)
+		w.is(id, post.Scheduled)
+		w.pass(2 * time.Hour)
+		w.is(id, post.Published)
+		if d := w.get(id); d.Attempts != 1 {
+			t.Errorf("%d attempts are counted, want the one that sent it", d.Attempts)
+		}
+	}, patient)
+}
+
+// starting begins a new upload each time, which is no progress.
+type starting struct{ *voice }
+
+func (s starting) Prepare(ctx context.Context, _ adapters.Request, save func(context.Context, post.Handle) error) error {
+	for _, at := range []string{"", "0", "-5", "x", "7"} {
+		if err := save(ctx, post.Handle{Name: "piece", Values: map[string]string{adapters.Progress: at}}); err != nil {
+			return err
+		}
+	}
+	return &adapters.Error{Fate: adapters.Absent, Reason: adapters.Network, Message: "the line broke"}
+}
+
+func TestAnUploadThatBeginsAnewEachTimeFails(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.wrap = as(func(v *voice) starting { return starting{v} })
+		w.start()
+		id := w.write("acme", film("one"), time.Minute)
+		w.pass(3 * time.Hour)
+		w.is(id, post.Failed, "network")
+	})
+}
+
+func TestAStoreThatCannotBeReadFailsNoPreparation(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"content", "handles", "saving"} {
+		t.Run(what, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.store.deaf.Store(&what)
+				w.start()
+				id := w.write("acme", film("one"), 10*time.Minute)
+				w.pass(time.Minute)
+				w.is(id, post.Scheduled, "server")
+				w.store.deaf.Store(nil)
+				w.pass(10 * time.Minute)
+				w.is(id, post.Published)
 			})
 		})
 	}

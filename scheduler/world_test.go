@@ -52,6 +52,35 @@ type faulty struct {
 	unsure  atomic.Bool // the next turn that claims is on disk, and says that it may not be
 	vague   atomic.Bool // the same of the next turn that settles
 	turns   atomic.Int64
+	deaf    atomic.Pointer[string] // what is not answered: content, handles, saving
+}
+
+func (f *faulty) mute(what string) error {
+	if p := f.deaf.Load(); p != nil && *p == what {
+		return errDisk
+	}
+	return nil
+}
+
+func (f *faulty) Content(ctx context.Context, id post.ID) (post.Content, error) {
+	if err := f.mute("content"); err != nil {
+		return post.Content{}, err
+	}
+	return f.Store.Content(ctx, id)
+}
+
+func (f *faulty) Handles(ctx context.Context, id post.ID) ([]post.Handle, error) {
+	if err := f.mute("handles"); err != nil {
+		return nil, err
+	}
+	return f.Store.Handles(ctx, id)
+}
+
+func (f *faulty) SavePrepared(ctx context.Context, now time.Time, p store.Prepared) error {
+	if err := f.mute("saving"); err != nil && p.Done {
+		return err
+	}
+	return f.Store.SavePrepared(ctx, now, p)
 }
 
 var errDisk = errors.New("no space left on device")

@@ -246,6 +246,9 @@ func (t *tx) moveLane(before, after *post.Delivery, now time.Time) error {
 			l.span(now, after.NotBefore)
 		}
 	}
+	if was == post.Scheduled && after.State == post.Scheduled && limited(after.Reason) {
+		l.span(now, after.NotBefore) // a limit that its preparing has met
+	}
 	switch {
 	case after.State == post.Unconfirmed && was != post.Unconfirmed && after.Doubt != nil:
 		l.doubts, l.dirty = append(l.doubts, doubt{id: after.ID, since: after.Doubt.Since}), true
@@ -259,6 +262,11 @@ func (t *tx) moveLane(before, after *post.Delivery, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// limited reports whether a delivery waits for a limit of its platform.
+func limited(r *post.Reason) bool {
+	return r != nil && (r.Code == "rate_limit" || r.Code == "budget")
 }
 
 func receiptCount(d *post.Delivery) int {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,7 +38,8 @@ type thing struct {
 func (t thing) at() time.Time { return time.Unix(int64(*t.Created), 0).UTC() }
 
 // Find implements [adapters.Adapter]. It reads the account's own listing, newest first, back past since: posts by
-// subreddit, title and body or address, the first comment by the post that it answers and its text.
+// subreddit, title and body or address, the first comment by the post that it answers and its text. A post of the same
+// title in the same place that differs otherwise is for a person to judge.
 func (a *adapter) Find(ctx context.Context, r adapters.Request, since time.Time) (adapters.Look, error) {
 	listing, same := "submitted", samePost(r)
 	switch r.Role {
@@ -53,11 +53,25 @@ func (a *adapter) Find(ctx context.Context, r adapters.Request, since time.Time)
 	if err != nil {
 		return adapters.Look{}, err
 	}
-	matches := slices.DeleteFunc(listed, func(t thing) bool {
-		return !same(t) || r.Taken != nil && r.Taken(t.Name)
-	})
+	var matches []thing
+	near := false
+	for _, t := range listed {
+		if r.Taken != nil && r.Taken(t.Name) {
+			continue
+		}
+		switch same(t) {
+		case exact:
+			matches = append(matches, t)
+		case alike:
+			near = true
+		case other:
+		}
+	}
 	switch len(matches) {
 	case 0:
+		if near {
+			return adapters.Look{Sight: adapters.Ambiguous, Detail: "the account's listing shows one of the same title, but not the same otherwise"}, nil
+		}
 		return adapters.Look{Detail: "the account's listing does not show it"}, nil
 	case 1:
 		t := matches[0]
@@ -69,23 +83,35 @@ func (a *adapter) Find(ctx context.Context, r adapters.Request, since time.Time)
 	return adapters.Look{Sight: adapters.Ambiguous, Detail: "the account's listing shows " + strconv.Itoa(len(matches)) + " like it"}, nil
 }
 
-func samePost(r adapters.Request) func(thing) bool {
+// likeness says how much a listed thing is like the part in question.
+type likeness int
+
+const (
+	other likeness = iota
+	alike          // it could be ours: Reddit may spell an address or a text otherwise than it was sent
+	exact
+)
+
+func samePost(r adapters.Request) func(thing) likeness {
 	title, text, link := comparison(r.Content.Title), comparison(r.Content.Text), strings.TrimRight(r.Content.Link, "/")
-	return func(t thing) bool {
+	return func(t thing) likeness {
 		if !isFullID("t3_", t.Name) || !strings.EqualFold(t.Subreddit, r.Destination) || comparison(t.Title) != title {
-			return false
+			return other
 		}
-		if link != "" {
-			return !t.IsSelf && strings.TrimRight(t.URL, "/") == link
+		if link != "" && !t.IsSelf && strings.TrimRight(t.URL, "/") == link || link == "" && t.IsSelf && comparison(t.Selftext) == text {
+			return exact
 		}
-		return t.IsSelf && comparison(t.Selftext) == text
+		return alike
 	}
 }
 
-func sameComment(r adapters.Request) func(thing) bool {
+func sameComment(r adapters.Request) func(thing) likeness {
 	text := comparison(r.Content.FirstComment)
-	return func(t thing) bool {
-		return isFullID("t1_", t.Name) && t.Parent == r.Root.RemoteID && comparison(t.Body) == text
+	return func(t thing) likeness {
+		if isFullID("t1_", t.Name) && t.Parent == r.Root.RemoteID && comparison(t.Body) == text {
+			return exact
+		}
+		return other
 	}
 }
 

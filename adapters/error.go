@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -96,6 +97,17 @@ func (e *Error) Error() string {
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Hide takes out of the platform's words what nobody is to be told again: the post's own words and the tokens. Words of
+// one to three bytes stay, since they are in everything.
+func Hide(said string, hidden ...string) string {
+	for _, h := range hidden {
+		if len(h) > 3 {
+			said = strings.ReplaceAll(said, h, "…")
+		}
+	}
+	return said
+}
 
 // Harmless turns what an answer would mean for a commit into what it means for a call that publishes nothing, such as an
 // upload or a read: nothing is out, and an answer that proves nothing is no bug of ours but asked for again. It changes

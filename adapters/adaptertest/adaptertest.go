@@ -160,6 +160,7 @@ func groups() []group {
 		{"statuses", testStatuses},
 		{"success without proof", testProofless},
 		{"refusals", testRefusals},
+		{"words of a refusal", testWords},
 		{"rate limit", testRateLimit},
 		{"connection", testConnection},
 		{"stopped", testStopped},

@@ -177,6 +177,39 @@ func (r *Rig) until(t *testing.T, e *adapters.Error, now time.Time, want time.Du
 	}
 }
 
+// testWords has the platform repeat the post and its tokens in an error: what is told to people holds neither.
+func testWords(t *testing.T, s *Suite) {
+	for _, status := range []int{200, 400, 401, 403, 429} {
+		row(t, s, fmt.Sprint(status), func(t *testing.T, r *Rig) {
+			t.Helper()
+			a := r.Open(0)
+			c := Vary(s.Samples[0].Content, 7)
+			d := r.Delivery(c)
+			if err := d.Prepare(a); err != nil {
+				t.Fatal(err)
+			}
+			hidden := slices.DeleteFunc([]string{c.Text, c.Title}, func(w string) bool { return w == "" })
+			for _, token := range s.Accounts[0].Tokens {
+				hidden = append(hidden, token)
+			}
+			said := strings.Join(hidden, " and ")
+			body := fmt.Sprintf(
+				`{"title":%[1]q,"detail":%[1]q,"message":%[1]q,"explanation":%[1]q,"reason":"X","errors":[{"code":1000,"message":%[1]q}],`+
+					`"error":{"code":100,"message":%[1]q,"error_user_msg":%[1]q,"errors":[{"reason":"somethingElse","message":%[1]q}]},`+
+					`"json":{"errors":[["NEW",%[1]q,null]]}}`, said)
+			r.Sandbox.Misbehave(sandbox.Fault{Kind: sandbox.Refuse, Status: status, Body: body})
+			// Not through the rig: here the platform itself tells the token, so that the record of the answer holds it.
+			_, err := a.Publish(t.Context(), d.Request())
+			e := adapters.AsError(err)
+			for _, word := range hidden {
+				if err == nil || strings.Contains(e.Message, word) || strings.Contains(e.Code, word) {
+					t.Errorf("got %v; want an error without %q", err, word)
+				}
+			}
+		})
+	}
+}
+
 // testRateLimit has the platform say too much in its own way, and in the common way.
 func testRateLimit(t *testing.T, s *Suite) {
 	faults := map[string]sandbox.Fault{

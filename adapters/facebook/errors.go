@@ -198,11 +198,7 @@ func (g *graph) quote(f fault) string {
 	if said == "" {
 		said = f.message
 	}
-	for _, h := range g.hidden {
-		if h != "" {
-			said = strings.ReplaceAll(said, h, "…")
-		}
-	}
+	said = adapters.Hide(said, g.hidden...)
 	said = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

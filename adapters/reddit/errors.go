@@ -19,6 +19,7 @@ type refusal struct {
 	wait        time.Duration // json.ratelimit
 	shaped      bool
 	listed      bool // from json.errors, in an answer that names nothing that was made
+	hidden      []string
 }
 
 // parseRefusal reads whatever it can of a body. Texts are localised: only labels and reasons are for deciding.
@@ -74,14 +75,14 @@ func text(raw json.RawMessage) string {
 	return s
 }
 
-// saying is what Reddit said, cut to what a person reads.
+// saying is what Reddit said, without what is hidden, cut to what a person reads.
 func (r refusal) saying() string {
 	s := strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7F {
 			return ' '
 		}
 		return c
-	}, r.text)
+	}, adapters.Hide(r.text, r.hidden...))
 	const longest = 200
 	if runes := []rune(s); len(runes) > longest {
 		s = string(runes[:longest]) + "…"
@@ -124,20 +125,21 @@ func waitIn(s string) time.Duration {
 
 // classify says what an answer that is no proof means for a commit. It looks at the record alone: go-reddit loses
 // the reason of a 400, the ratelimit of a refusal and the status of much else.
-func classify(c adapters.Call, now time.Time) *adapters.Error {
+// What is hidden does not come back in its message.
+func classify(c adapters.Call, now time.Time, hidden ...string) *adapters.Error {
 	r := parseRefusal(c.Body)
+	r.hidden = hidden
 	own := r.shaped || c.Status == http.StatusForbidden || c.Status == http.StatusTooManyRequests || plain(c)
 	e := adapters.ByStatus(c, own)
 	e.Code = r.label
 	switch {
-	case c.Status >= 300 && c.Status < 400:
+	case c.Status >= 300 && c.Status < 400: // whatever it says
 		// A submission that went through has been answered so, too.
 		e.Fate, e.Message = adapters.Unknown, "Reddit leads elsewhere: check api_url"
+	case c.Status < 500 && r.listed && c.Whole:
+		// The list of errors is what a 200 is refused by, unless the same answer names a post. It says more than a status.
+		r.judge(e, now)
 	case c.Status >= 200 && c.Status < 300:
-		// The list of errors is what a 200 is refused by, unless the same answer names a post.
-		if r.listed && c.Whole {
-			r.judge(e, now)
-		}
 	case c.Status == http.StatusTooManyRequests:
 		e.Until = resetAt(c.Header, now)
 	case c.Status == http.StatusForbidden && r.shaped:
@@ -158,16 +160,11 @@ func plain(c adapters.Call) bool {
 // judge fills in what json.errors mean. Labels: r2/lib/errors.py of Reddit's published source.
 func (r refusal) judge(e *adapters.Error, now time.Time) {
 	e.Fate, e.Reason, e.Message = adapters.Absent, adapters.Refused, r.saying()
+	wait := r.wait
+	if wait == 0 {
+		wait = waitIn(r.text)
+	}
 	switch r.label {
-	case "RATELIMIT":
-		e.Reason = adapters.RateLimit
-		wait := r.wait
-		if wait == 0 {
-			wait = waitIn(r.text)
-		}
-		if wait > 0 {
-			e.Until = now.Add(wait).UTC()
-		}
 	case "SUBREDDIT_RATELIMIT", "QUOTA_FILLED":
 		e.Reason, e.Until = adapters.RateLimit, now.Add(hour).UTC()
 	case "ALREADY_SUB":
@@ -176,6 +173,14 @@ func (r refusal) judge(e *adapters.Error, now time.Time) {
 		e.Reason = adapters.Permission
 	case "USER_REQUIRED":
 		e.Reason = adapters.Auth
+	default:
+		if !strings.Contains(r.label, "RATELIMIT") {
+			return
+		}
+		e.Reason = adapters.RateLimit
+		if wait > 0 {
+			e.Until = now.Add(wait + time.Second).UTC() // Reddit counts from a second that has begun
+		}
 	}
 }
 

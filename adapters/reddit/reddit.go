@@ -100,11 +100,24 @@ func (a *adapter) Publish(ctx context.Context, r adapters.Request) (post.Receipt
 	if receipt, ok := a.proof(c); ok {
 		return receipt, nil
 	}
-	e := classify(c, a.env.Now())
+	e := classify(c, a.env.Now(), a.hidden(ctx, r, token)...)
 	if e.Err = err; c.Err != nil {
 		e.Err = c.Err
 	}
 	return post.Receipt{}, e
+}
+
+// hidden is what no message may repeat: tokens, and the words of the post.
+func (a *adapter) hidden(ctx context.Context, r adapters.Request, token secret.Text) []string {
+	out := []string{token.Reveal(), r.Content.Text, strings.TrimSpace(r.Content.Title), r.Content.FirstComment}
+	stored, err := a.env.Credentials.Load(context.WithoutCancel(ctx))
+	if err != nil {
+		return out // they were not sent, either
+	}
+	for _, t := range stored {
+		out = append(out, t.Reveal())
+	}
+	return out
 }
 
 // submission is the form of a part and where it goes.

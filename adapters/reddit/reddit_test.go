@@ -148,8 +148,8 @@ func refusals() []adaptertest.Refusal {
 		return fmt.Sprintf(`{"json":{"errors":[[%q,"so it is","sr"]]%s}}`, label, more)
 	}
 	return []adaptertest.Refusal{
-		{Name: "RATELIMIT", Status: 200, Body: label("RATELIMIT", `,"ratelimit":480.5`), Fate: absent, Reason: adapters.RateLimit, Until: 480 * time.Second, Code: "RATELIMIT"},
-		{Name: "RATELIMIT in words", Status: 200, Body: `{"json":{"errors":[["RATELIMIT","Even wachten: probeer het over 9 minuten.","ratelimit"]]}}`, Fate: absent, Reason: adapters.RateLimit, Until: 9 * time.Minute},
+		{Name: "RATELIMIT", Status: 200, Body: label("RATELIMIT", `,"ratelimit":480.5`), Fate: absent, Reason: adapters.RateLimit, Until: 482 * time.Second, Code: "RATELIMIT"},
+		{Name: "RATELIMIT in words", Status: 200, Body: `{"json":{"errors":[["RATELIMIT","Even wachten: probeer het over 9 minuten.","ratelimit"]]}}`, Fate: absent, Reason: adapters.RateLimit, Until: 9*time.Minute + time.Second},
 		{Name: "RATELIMIT of nonsense", Status: 200, Body: `{"json":{"errors":[["RATELIMIT","later",null]],"ratelimit":1e300}}`, Fate: absent, Reason: adapters.RateLimit},
 		{Name: "QUOTA_FILLED", Status: 200, Body: label("QUOTA_FILLED", ""), Fate: absent, Reason: adapters.RateLimit, Until: time.Hour},
 		{Name: "SUBREDDIT_RATELIMIT", Status: 200, Body: label("SUBREDDIT_RATELIMIT", ""), Fate: absent, Reason: adapters.RateLimit, Until: time.Hour},
@@ -160,6 +160,9 @@ func refusals() []adaptertest.Refusal {
 		{Name: "BAD_CAPTCHA", Status: 200, Body: label("BAD_CAPTCHA", ""), Fate: absent, Reason: adapters.Permission},
 		{Name: "USER_REQUIRED", Status: 200, Body: label("USER_REQUIRED", ""), Fate: absent, Reason: adapters.Auth},
 		{Name: "a label nobody knows", Status: 200, Body: label("BRAND_NEW", ""), Fate: absent, Reason: adapters.Refused, Code: "BRAND_NEW"},
+		{Name: "a label nobody knows that names a rate", Status: 200, Body: label("NEW_SUB_RATELIMIT", `,"ratelimit":60`), Fate: absent, Reason: adapters.RateLimit, Until: 61 * time.Second, Code: "NEW_SUB_RATELIMIT"},
+		{Name: "RATELIMIT with a status", Status: 400, Body: label("RATELIMIT", `,"ratelimit":60`), Fate: absent, Reason: adapters.RateLimit, Until: 61 * time.Second},
+		{Name: "ALREADY_SUB with a status", Status: 403, Body: label("ALREADY_SUB", ""), Fate: adapters.Exists, Reason: adapters.Duplicate},
 		{Name: "a triple of odd types", Status: 200, Body: `{"json":{"errors":[[7,{},null]]}}`, Fate: absent, Reason: adapters.Refused},
 		{Name: "validation", Status: 400, Body: `{"reason":"SUBMIT_VALIDATION_TITLE_BLACKLISTED_STRING","error_type":"SUBMIT_VALIDATION_ERROR","fields":["title"],"explanation":"no","message":"Bad Request"}`, Fate: absent, Reason: adapters.Refused, Code: "SUBMIT_VALIDATION_TITLE_BLACKLISTED_STRING"},
 		{Name: "one subreddit forbids", Status: 403, Body: `{"reason":"private","message":"Forbidden","error":403}`, Fate: absent, Reason: adapters.Refused},

@@ -20,6 +20,7 @@ type problem struct {
 	slug                   string // the last element of the type's path; the host has changed before
 	params                 string // the names of the parameters that errors[] complains about
 	codes                  []int
+	hidden                 []string // what its words must not tell
 }
 
 // parseProblem reads whatever it can of an error body, whatever its Content-Type.
@@ -98,7 +99,7 @@ func (p problem) saying() string {
 				return ' '
 			}
 			return r
-		}, s)
+		}, adapters.Hide(s, p.hidden...))
 		const longest = 200
 		if runes := []rune(s); len(runes) > longest {
 			s = string(runes[:longest]) + "…"
@@ -130,7 +131,7 @@ func rules() []rule {
 		{status: 403, words: []string{"duplicate content"}, fate: adapters.Exists, reason: adapters.Duplicate, message: "X says that the account has posted this already"},
 		{status: 429, slugs: []string{"usage-capped"}, fate: absent, reason: adapters.Budget, scope: adapters.ScopeApp, message: "the app's usage on X is used up"},
 		{status: 402, fate: absent, reason: adapters.Budget, scope: adapters.ScopeApp, message: "the app's credits on X are used up"},
-		{codes: []int{88, 185}, fate: absent, reason: adapters.RateLimit, message: "X asks to wait"},
+		{codes: []int{88, overDay}, fate: absent, reason: adapters.RateLimit, message: "X asks to wait"},
 		{status: 429, fate: absent, reason: adapters.RateLimit, message: "X asks to wait"},
 		{codes: []int{135}, fate: absent, reason: adapters.Auth, message: "X refuses the signature's time: check this machine's clock"},
 		{codes: []int{32, 89, 99}, fate: absent, reason: adapters.Auth, message: "X does not accept the token"},
@@ -157,11 +158,20 @@ func (r rule) fits(c adapters.Call, p problem) bool {
 		(r.words == nil || p.says(r.words...))
 }
 
+// overDay is the code of an account that has posted as much as it may in a day. X breaks the day's number down into parts
+// of half an hour and does not say when the next begins (developer.x.com, "Limits on posting").
+const (
+	overDay = 185
+	dayPart = 30 * time.Minute
+)
+
 // classify says what an answer that is no proof means for a commit. It looks at the record alone, for both APIs, and
 // never at an SDK's error: go-twitter reports nil for a refusal in v2's shape, for 500 and 503 without a body and for
 // 200 and 201 without a post.
-func classify(c adapters.Call, now time.Time) *adapters.Error {
+// What is hidden does not come back in its message.
+func classify(c adapters.Call, now time.Time, hidden ...string) *adapters.Error {
 	p := parseProblem(c.Body)
+	p.hidden = hidden
 	e := adapters.ByStatus(c, p.shaped())
 	e.Code = p.name()
 	if e.Reason == adapters.RateLimit {
@@ -183,6 +193,9 @@ func classify(c adapters.Call, now time.Time) *adapters.Error {
 		}
 		if e.Reason == adapters.RateLimit {
 			e.Until, e.Scope = resetAt(c.Header, now)
+			if e.Until.IsZero() && p.has(overDay) {
+				e.Until = now.Add(dayPart).UTC()
+			}
 		}
 		return e
 	}

@@ -16,7 +16,8 @@ import (
 func TestFindIsSureOrSaysSo(t *testing.T) {
 	t.Parallel()
 	s := suite("")
-	text, alone := post.Content{Text: "Look", Media: s.Samples[4].Content.Media}, post.Content{Media: s.Samples[4].Content.Media}
+	picture, _ := media(s.Files[:1])
+	text, alone := post.Content{Text: "Look", Media: picture}, post.Content{Media: picture}
 	thread := post.Content{Text: "One", Thread: []post.Reply{{Text: "Two"}, {Text: "Three"}}}
 	keys := func(list ...string) []post.Handle {
 		var out []post.Handle

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dghubble/go-twitter/twitter"
 
@@ -104,12 +106,28 @@ func draftOf(r adapters.Request) (draft, error) {
 // withLink appends a link to a text that does not have it.
 func withLink(text, link string) string {
 	switch {
-	case link == "" || strings.Contains(text, link):
+	case link == "" || has(text, link):
 		return text
 	case text == "":
 		return link
 	}
 	return text + "\n\n" + link
+}
+
+// has reports whether a link stands in a text, and not merely the beginning of another.
+func has(text, link string) bool {
+	for {
+		_, after, ok := strings.Cut(text, link)
+		if !ok {
+			return false
+		}
+		// A full stop or a bracket ends an address only where the text goes on with a blank or ends.
+		rest := strings.TrimLeft(after, ".,;:!?)]}'\"»”’…")
+		if r, _ := utf8.DecodeRuneInString(rest); rest == "" || unicode.IsSpace(r) {
+			return true
+		}
+		text = after
+	}
 }
 
 // Publish implements [adapters.Adapter].
@@ -141,7 +159,7 @@ func (a *adapter) Publish(ctx context.Context, r adapters.Request) (post.Receipt
 	c, _ := flight.Last(true)
 	id := postID(c)
 	if id == "" {
-		e := classify(c, a.env.Now())
+		e := classify(c, a.env.Now(), d.text, r.Text(), k.token.Reveal(), k.secret.Reveal())
 		if e.Err = err; err == nil {
 			e.Err = c.Err
 		}

@@ -85,6 +85,14 @@ func suite(api string) adaptertest.Suite {
 				Acts: []adaptertest.Act{{Kind: "post", Text: "Read example.com too\n\nhttps://acme.example/1?a=b&c=d"}},
 			},
 			{
+				Name: "link that begins another", Content: post.Content{Text: "Read https://acme.example/blog", Link: "https://acme.example"},
+				Acts: []adaptertest.Act{{Kind: "post", Text: "Read https://acme.example/blog\n\nhttps://acme.example"}},
+			},
+			{
+				Name: "link that is there", Content: post.Content{Text: "Read https://acme.example, please", Link: "https://acme.example"},
+				Acts: []adaptertest.Act{{Kind: "post", Text: "Read https://acme.example, please"}},
+			},
+			{
 				Name: "link alone", Content: post.Content{Link: "https://acme.example/"},
 				Acts: []adaptertest.Act{{Kind: "post", Text: "https://acme.example/"}},
 			},
@@ -178,7 +186,7 @@ func refusals() []adaptertest.Refusal {
 		{Name: "invalid request", Status: 400, Body: `{"errors":[{"message":"no","parameters":{"text":[""]}}],"title":"Invalid Request"}`, Fate: absent, Reason: adapters.Refused},
 		{Name: "187", Status: 403, Body: v1(187), Fate: adapters.Exists, Reason: adapters.Duplicate, Code: "187"},
 		{Name: "186", Status: 403, Body: v1(186), Fate: absent, Reason: adapters.Refused},
-		{Name: "185", Status: 403, Body: v1(185), Fate: absent, Reason: adapters.RateLimit},
+		{Name: "185", Status: 403, Body: v1(185), Fate: absent, Reason: adapters.RateLimit, Until: 30 * time.Minute},
 		{Name: "88", Status: 429, Body: v1(88), Header: http.Header{"X-Rate-Limit-Remaining": {"0"}, "X-Rate-Limit-Reset": {reset}}, Fate: absent, Reason: adapters.RateLimit, Until: 20 * time.Minute},
 		{Name: "89", Status: 401, Body: v1(89), Fate: absent, Reason: adapters.Auth, Code: "89"},
 		{Name: "32 without 401", Status: 400, Body: v1(32), Fate: absent, Reason: adapters.Auth},

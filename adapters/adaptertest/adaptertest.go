@@ -14,6 +14,8 @@ import (
 	"image/color"
 	"image/png"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,7 +68,12 @@ type Suite struct {
 	Whose string
 	// Sandbox changes how the sandbox behaves; may be nil.
 	Sandbox func(*sandbox.Config)
-	// Skip names groups that do not apply, each with the reason.
+	// ThrottledUnknown says that the platform has been seen to throttle a call and to act on it all the same, so that a
+	// throttled commit is looked for.
+	ThrottledUnknown bool
+	// SettingsOptional says that the adapter works without any settings.
+	SettingsOptional bool
+	// Skip names groups that do not apply, each with the reason. Which may be skipped is in [skippable].
 	Skip map[string]string
 }
 
@@ -131,9 +138,48 @@ type Refusal struct {
 	Until time.Duration
 }
 
+// skippable are the groups that the suite of a platform may skip; all others it has to pass. A new platform adds its line
+// here, where it is seen in the review.
+var skippable = map[post.Platform][]string{
+	post.Twitter:  {"tokens"},
+	post.Facebook: {"tokens"},
+	post.Reddit:   {"duplicate", "prepare", "prepare faults"},
+	post.YouTube:  {"duplicate"},
+}
+
+// flaws lists what is wrong with the suite itself: groups that are skipped without a reason or without leave, and groups
+// that would find nothing to test.
+func (s *Suite) flaws() []string {
+	var out []string
+	for name, why := range s.Skip {
+		switch {
+		case !slices.ContainsFunc(groups(), func(g group) bool { return g.name == name }):
+			out = append(out, "there is no group "+name+" to skip")
+		case strings.TrimSpace(why) == "":
+			out = append(out, "the group "+name+" is skipped without a reason")
+		case !slices.Contains(skippable[s.Driver.Platform], name):
+			out = append(out, "the group "+name+" may not be skipped by "+string(s.Driver.Platform))
+		}
+	}
+	for name, missing := range map[string]bool{
+		"duplicate": !s.Duplicate, "prepare": s.Uploads == "", "prepare faults": s.Uploads == "", "find page 2": s.Page == 0,
+		"find read errors": s.Listing == "", "tokens": s.Tokens == "", "limits": len(s.Limits) == 0, "refusals": len(s.Refusals) == 0,
+		"publish": len(s.Samples) == 0, "verify": s.Whose == "",
+	} {
+		if _, skipped := s.Skip[name]; missing && !skipped {
+			out = append(out, "the group "+name+" has nothing to test and is not skipped")
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Run runs every group of the suite as a subtest.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
+	if flaws := s.flaws(); len(flaws) > 0 {
+		t.Fatalf("the suite is not whole:\n%s", strings.Join(flaws, "\n"))
+	}
 	for _, g := range groups() {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()

@@ -226,8 +226,12 @@ func testRateLimit(t *testing.T, s *Suite) {
 			now := time.Now()
 			r.Sandbox.Misbehave(fault)
 			e := r.attempt(t, a)
-			if e == nil || e.Fate != adapters.Absent || e.Reason != adapters.RateLimit {
-				t.Fatalf("got %v, want absent and rate_limit", e)
+			want := adapters.Absent
+			if s.ThrottledUnknown {
+				want = adapters.Unknown
+			}
+			if e == nil || e.Fate != want || e.Reason != adapters.RateLimit {
+				t.Fatalf("got %v, want %s and rate_limit", e, want)
 			}
 			r.until(t, e, now, 7*time.Minute)
 		})

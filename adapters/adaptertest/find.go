@@ -116,9 +116,6 @@ func testFind(t *testing.T, s *Suite) {
 
 // testFindPage buries the act under later ones.
 func testFindPage(t *testing.T, s *Suite) {
-	if s.Page == 0 {
-		t.Skip("the suite names no page size")
-	}
 	Bubble(t, s, func(t *testing.T, r *Rig) {
 		t.Helper()
 		a := r.Open(0)

@@ -108,9 +108,13 @@ func testVerify(t *testing.T, s *Suite) {
 
 // testPrepare prepares samples without anything becoming public, resuming after every stop.
 func testPrepare(t *testing.T, s *Suite) {
-	if s.Uploads == "" {
-		t.Skip("the adapter prepares nothing")
-	}
+	row(t, s, "something to prepare", func(t *testing.T, r *Rig) {
+		t.Helper()
+		p, ok := adapters.As[adapters.Preparer](r.Open(0))
+		if !ok || !slices.ContainsFunc(s.Samples, func(x Sample) bool { return p.Prepares(r.Delivery(x.Content).Request()) }) {
+			t.Error("no sample needs preparing")
+		}
+	})
 	for _, sample := range s.Samples {
 		row(t, s, sample.Name, func(t *testing.T, r *Rig) {
 			t.Helper()
@@ -176,9 +180,6 @@ func testPrepare(t *testing.T, s *Suite) {
 // testPrepareFaults breaks preparing: whatever happens, nothing is public, and what is no refusal is tried again.
 func testPrepareFaults(t *testing.T, s *Suite) {
 	repeatable := []adapters.Reason{adapters.Network, adapters.Server, adapters.Prepare, adapters.RateLimit, adapters.Auth}
-	if s.Uploads == "" {
-		t.Skip("the adapter prepares nothing")
-	}
 	faults := map[string]sandbox.Fault{
 		"cut": {Kind: sandbox.CutBefore}, "half": {Kind: sandbox.PublishThenHalf}, "empty": {Kind: sandbox.PublishThenEmpty},
 		"gateway": {Kind: sandbox.HTML502}, "hang": {Kind: sandbox.HangBefore}, "rate limit": {Kind: sandbox.RateLimit},
@@ -240,8 +241,10 @@ func testSettings(t *testing.T, s *Suite) {
 			"unknown key of the account": func(e *adapters.Env) {
 				e.Extra = decoder(s.Accounts[0].Extra + "\nno_such_key: 1\n")
 			},
-			"no settings":    func(e *adapters.Env) { e.Settings = decoder("") },
 			"no credentials": func(e *adapters.Env) { e.Credentials = NewTokens(nil) },
+		}
+		if !s.SettingsOptional {
+			rows["no settings"] = func(e *adapters.Env) { e.Settings = decoder("") }
 		}
 		for name, change := range rows {
 			env := r.Env(0)

@@ -209,9 +209,6 @@ func hostile() []post.Content {
 func testDuplicate(t *testing.T, s *Suite) {
 	Bubble(t, s, func(t *testing.T, r *Rig) {
 		t.Helper()
-		if !s.Duplicate {
-			t.Skip("the platform takes the same content twice")
-		}
 		a := r.Open(0)
 		if err := r.Delivery(s.Samples[0].Content).All(a); err != nil {
 			t.Fatal(err)

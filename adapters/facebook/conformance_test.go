@@ -103,10 +103,12 @@ func suite() adaptertest.Suite {
 		Again:     5 * time.Minute,
 		Duplicate: true,
 		Uploads:   "/photos",
+		Whose:     "GET /graph/v26.0/me",
+
+		ThrottledUnknown: true,
+		SettingsOptional: true,
 		Skip: map[string]string{
-			"rate limit": "a throttled commit is looked for first: see refusals",
-			"tokens":     "a Page's token does not end by itself",
-			"settings":   "a Page token works without settings: see TestSettings",
+			"tokens": "a Page's token does not end by itself",
 		},
 	}
 }

@@ -155,10 +155,11 @@ func suite(api string) adaptertest.Suite {
 		Again:     7 * time.Hour,
 		Duplicate: true,
 		Uploads:   "POST /x/2/media/",
+		Whose:     "GET /x/2/users/me",
 		Skip:      map[string]string{"tokens": "tokens of OAuth 1.0a do not end"},
 	}
 	if api == "v1.1" {
-		s.Listing, s.Page = "GET /x/1.1/statuses/user_timeline", 201
+		s.Listing, s.Page, s.Whose = "GET /x/1.1/statuses/user_timeline", 201, "GET /x/1.1/account/verify_credentials"
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package adaptertest
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 
@@ -59,6 +60,29 @@ func TestWhatMayBeSkipped(t *testing.T) {
 			if !slices.Contains(names, name) || !slices.Contains(free, name) {
 				t.Errorf("%s may skip %s", platform, name)
 			}
+		}
+	}
+}
+
+func TestWhatARequestProvesItselfWith(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		authorization, query string
+		want                 []string
+	}{
+		"bearer":    {"Bearer abc", "", []string{"abc"}},
+		"basic":     {"basic eDp5", "appsecret_proof=1f", []string{"eDp5", "1f"}},
+		"signature": {`OAuth oauth_token="t", oauth_signature="a%2Bb%3D"`, "", []string{"a+b=", "a%2Bb%3D"}},
+		"upload":    {"", "upload_id=u&x=y", []string{"u"}},
+		"nothing":   {"", "x=y", []string{}},
+	} {
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x/?"+tt.query, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Authorization", tt.authorization)
+		if diff := cmp.Diff(tt.want, secretsOf(q)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

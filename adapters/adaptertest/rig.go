@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -157,10 +159,12 @@ func (d *Delivery) Prepare(a adapters.Adapter) error {
 	if !ok || !p.Prepares(d.Request()) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(adapters.WithFlight(d.rig.t.Context(), &adapters.Flight{}), 5*time.Minute)
+	flight := &adapters.Flight{}
+	ctx, cancel := context.WithTimeout(adapters.WithFlight(d.rig.t.Context(), flight), 5*time.Minute)
 	defer cancel()
 	err := p.Prepare(ctx, d.Request(), d.save)
 	d.rig.say(err)
+	d.rig.flown(flight)
 	return err
 }
 
@@ -274,7 +278,10 @@ func (r *Rig) flown(f *adapters.Flight) {
 			commits++
 		}
 		r.mu.Lock()
-		r.said = append(r.said, c.Method+" "+c.Path)
+		r.said = append(r.said, fmt.Sprintf("%s %s %v %s", c.Method, c.Path, c.Header, c.Body))
+		if c.Err != nil {
+			r.said = append(r.said, c.Err.Error())
+		}
 		r.mu.Unlock()
 	}
 	if commits > 1 {
@@ -282,12 +289,13 @@ func (r *Rig) flown(f *adapters.Flight) {
 	}
 }
 
-// leaks fails the test when a secret was told in an error, a flight or the log.
+// leaks fails the test when a secret was told in an error, a flight or the log: those that are configured, those that were
+// stored, and those that went over the wire.
 func (r *Rig) leaks() {
 	r.mu.Lock()
 	all := strings.Join(r.said, "\n") + r.log.String()
 	r.mu.Unlock()
-	secrets := append([]string(nil), r.Suite.Secrets...)
+	secrets := append(r.Wire.Secrets(), r.Suite.Secrets...)
 	for i, a := range r.Suite.Accounts {
 		for _, v := range a.Tokens {
 			secrets = append(secrets, v)
@@ -354,20 +362,59 @@ func (s *sink) String() string {
 type Wire struct {
 	base *http.Transport
 
-	mu    sync.Mutex
-	hosts []string
-	bad   []string
+	mu      sync.Mutex
+	hosts   []string
+	bad     []string
+	secrets map[string]bool
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (w *Wire) RoundTrip(q *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	w.hosts = append(w.hosts, q.URL.Host)
+	if w.secrets == nil {
+		w.secrets = make(map[string]bool)
+	}
+	for _, s := range secretsOf(q) {
+		w.secrets[s] = true
+	}
 	if len(q.Header["Idempotency-Key"]) > 0 || len(q.Header["X-Idempotency-Key"]) > 0 {
 		w.bad = append(w.bad, q.Method+" "+q.URL.Path)
 	}
 	w.mu.Unlock()
 	return w.base.RoundTrip(q)
+}
+
+// signature finds what OAuth 1.0a proves a request with.
+var signature = regexp.MustCompile(`oauth_signature="([^"]+)"`)
+
+// secretsOf lists what a request proves itself with: the token or the signature, and what of the address is secret.
+func secretsOf(q *http.Request) []string {
+	var out []string
+	scheme, rest, _ := strings.Cut(q.Header.Get("Authorization"), " ")
+	switch strings.ToLower(scheme) {
+	case "bearer", "basic":
+		out = append(out, rest)
+	case "oauth":
+		if m := signature.FindStringSubmatch(rest); m != nil {
+			plain, err := url.QueryUnescape(m[1])
+			if err == nil {
+				out = append(out, plain)
+			}
+			out = append(out, m[1])
+		}
+	}
+	for _, name := range []string{"appsecret_proof", "access_token", "upload_id"} {
+		out = append(out, q.URL.Query().Get(name))
+	}
+	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
+}
+
+// Secrets lists what the requests have proved themselves with.
+func (w *Wire) Secrets() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(maps.Keys(w.secrets))
 }
 
 // CloseIdleConnections lets clients reach the pool.

@@ -268,6 +268,9 @@ func testConnection(t *testing.T, s *Suite) {
 		"silence after":              {sandbox.PublishThenHang, 1},
 		"posted after the cut":       {sandbox.LatePublish, 0},
 		"a server error, and posted": {sandbox.PublishThenStatus, 1},
+		"reset before":               {sandbox.ResetBefore, 0},
+		"reset after":                {sandbox.PublishThenReset, 1},
+		"half an answer and silence": {sandbox.PublishThenStall, 1},
 	}
 	for name, f := range faults {
 		row(t, s, name, func(t *testing.T, r *Rig) {
@@ -294,6 +297,27 @@ func testConnection(t *testing.T, s *Suite) {
 			}
 		})
 	}
+	row(t, s, "closed right after it was accepted", func(t *testing.T, r *Rig) {
+		t.Helper()
+		a := r.Open(0)
+		if err := r.Delivery(Vary(s.Samples[0].Content, 7)).All(a); err != nil {
+			t.Fatal(err)
+		}
+		d := r.Delivery(s.Samples[0].Content)
+		if err := d.Prepare(a); err != nil {
+			t.Fatal(err)
+		}
+		r.Wire.CloseIdleConnections()
+		r.Memory.SlamNext(1)
+		_, err := d.Publish(a)
+		// Whether bytes have left is not for sure.
+		if e := adapters.AsError(err); err == nil || e.Fate == adapters.Exists || e.Reason != adapters.Network {
+			t.Errorf("got %v, want network", err)
+		}
+		if n := r.Commits(); n != 1 {
+			t.Errorf("%d commits, want the first alone", n)
+		}
+	})
 	row(t, s, "nobody there", func(t *testing.T, r *Rig) {
 		t.Helper()
 		env := r.Env(0)

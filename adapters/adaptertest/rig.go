@@ -32,6 +32,8 @@ const Base = "http://sandbox.invalid"
 type Rig struct {
 	Suite   *Suite
 	Sandbox *sandbox.Sandbox
+	// Memory is the server of the sandbox.
+	Memory *sandbox.InMemory
 	// Wire sees every request that reaches the connection pool.
 	Wire *Wire
 	// Stores are the two accounts' credentials.
@@ -60,7 +62,7 @@ func newRig(t *testing.T, s *Suite) *Rig {
 		t.Fatal(err)
 	}
 	memory := box.InMemory()
-	r := &Rig{Suite: s, Sandbox: box, Wire: &Wire{base: memory.Transport()}, t: t, log: &sink{}}
+	r := &Rig{Suite: s, Sandbox: box, Memory: memory, Wire: &Wire{base: memory.Transport()}, t: t, log: &sink{}}
 	for i := range r.Stores {
 		r.Stores[i] = NewTokens(s.Accounts[i].Tokens)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -34,6 +35,11 @@ const (
 	RateHeadersZero    FaultKind = "rate_headers_zero"     // all as usual, but the rate headers say that nothing is left
 	LateListing        FaultKind = "late_listing"          // all as usual, but the act shows in listings Delay later
 	Slow               FaultKind = "slow"                  // all as usual, but Delay later; a client that leaves meanwhile is acted for
+	ResetBefore        FaultKind = "reset_before"          // nothing happens; the connection is reset rather than closed
+	PublishThenReset   FaultKind = "publish_then_reset"    // the act happens; reset
+	PublishThenStall   FaultKind = "publish_then_stall"    // the act happens; half of the true answer, then silence as with PublishThenHang
+	HalfArrives        FaultKind = "half_arrives"          // the first half of the body is all that arrives; the answer is that to it
+	HalfArrivesCut     FaultKind = "half_arrives_cut"      // the first half of the body is all that arrives; cut
 )
 
 // Fault is one misbehaviour and when it strikes.
@@ -65,6 +71,7 @@ func (k FaultKind) valid() bool {
 	return slices.Contains([]FaultKind{
 		Refuse, PublishThenStatus, PublishThenCut, PublishThenHalf, PublishThenEmpty, PublishThenHang, PublishThenHTML502,
 		HTML502, CutBefore, HangBefore, RateLimit, Redirect, LatePublish, RateHeadersZero, LateListing, Slow,
+		ResetBefore, PublishThenReset, PublishThenStall, HalfArrives, HalfArrivesCut,
 	}, k)
 }
 
@@ -222,9 +229,35 @@ func (s *Sandbox) answer(w http.ResponseWriter, r *http.Request, p platform, hit
 			return cut(w, nil)
 		}
 		return send(w, f.response(status))
+	case ResetBefore:
+		return reset(w)
+	case PublishThenReset:
+		run(p, r)
+		return reset(w)
+	case PublishThenStall:
+		res := run(p, r)
+		return stall(w, r, res.half(), f.Delay)
+	case HalfArrives:
+		return send(w, run(p, halved(r)))
+	case HalfArrivesCut:
+		run(p, halved(r))
+		return cut(w, nil)
 	case RateHeadersZero, LateListing, Slow:
 	}
 	return send(w, run(p, r))
+}
+
+// halved is the request of which half a body has arrived when its connection broke.
+func halved(r *http.Request) *http.Request {
+	raw, err := bodyOf(r)
+	if err != nil {
+		return r
+	}
+	r = r.Clone(r.Context())
+	body := &bufferedBody{raw: raw[:len(raw)/2], cut: io.ErrUnexpectedEOF}
+	body.rewind()
+	r.Body = body
+	return r
 }
 
 func orQuarter(d time.Duration) time.Duration {
@@ -331,6 +364,52 @@ func cut(w http.ResponseWriter, last []byte) int {
 		panic(http.ErrAbortHandler)
 	}
 	closeAfter(conn, buf.Writer, last)
+	return 0
+}
+
+// reset ends the connection as a machine does that has forgotten it. It returns the status that the client could read: 0.
+func reset(w http.ResponseWriter) int {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler) // as in cut
+	}
+	switch c := conn.(type) {
+	case interface{ Reset() }: // of a pipe
+		c.Reset()
+	case *net.TCPConn:
+		_ = c.SetLinger(0) // without it the client reads an orderly end
+	}
+	_ = conn.Close()
+	return 0
+}
+
+// stall writes a part of an answer and says no more. It returns the status that the client could read: 0.
+func stall(w http.ResponseWriter, r *http.Request, part []byte, d time.Duration) int {
+	conn, buf, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler) // as in cut
+	}
+	// Errors say that the client was faster in leaving.
+	_, _ = buf.Write(part)
+	_ = buf.Flush()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = io.Copy(io.Discard, conn) // ends when the client closes
+	}()
+	var after <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		after = t.C
+	}
+	select {
+	case <-gone:
+	case <-after:
+	case <-r.Context().Done():
+	}
+	_ = conn.Close()
+	<-gone
 	return 0
 }
 

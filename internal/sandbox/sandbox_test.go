@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,6 +176,54 @@ func texts(acts []Act) []string {
 	return out
 }
 
+func TestResetsAndSlammedDoors(t *testing.T) {
+	t.Parallel()
+	for _, tcp := range []bool{false, true} {
+		t.Run(fmt.Sprintf("over TCP: %t", tcp), func(t *testing.T) {
+			t.Parallel()
+			s, err := New(Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Misbehave(Fault{Kind: ResetBefore, Match: "GET /graph/"})
+			m := s.InMemory()
+			t.Cleanup(func() { _ = m.Close() })
+			base, client := "http://sandbox.invalid", &http.Client{Transport: m.Transport()}
+			if tcp {
+				server := httptest.NewServer(s)
+				t.Cleanup(server.Close)
+				base, client = server.URL, server.Client()
+			}
+			get := func() error {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/graph/v26.0/me", http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := client.Do(req)
+				if err == nil {
+					err = resp.Body.Close()
+				}
+				return err
+			}
+			if err := get(); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("got %v, want a reset", err)
+			}
+			if tcp {
+				return
+			}
+			s.Behave()
+			before := len(s.Requests())
+			m.SlamNext(1)
+			if err := get(); err == nil || len(s.Requests()) != before {
+				t.Errorf("a door that was slammed: %v after %d requests", err, len(s.Requests())-before)
+			}
+			if err := get(); err != nil {
+				t.Errorf("the next one: %v", err)
+			}
+		})
+	}
+}
+
 func TestFaultsOnTheWire(t *testing.T) {
 	t.Parallel()
 	const hour = time.Hour
@@ -202,6 +252,11 @@ func TestFaultsOnTheWire(t *testing.T) {
 		{fault: Fault{Kind: RateHeadersZero}, status: 201, published: true},
 		{fault: Fault{Kind: LateListing, Delay: hour}, status: 201, published: true},
 		{fault: Fault{Kind: Slow, Delay: hour}, status: 201, published: true},
+		{fault: Fault{Kind: ResetBefore}},
+		{fault: Fault{Kind: PublishThenReset}, published: true},
+		{fault: Fault{Kind: PublishThenStall, Delay: hour}, published: true},
+		{fault: Fault{Kind: HalfArrives}, status: 400},
+		{fault: Fault{Kind: HalfArrivesCut}},
 	} {
 		t.Run(string(tt.fault.Kind)+" "+strconv.Itoa(tt.fault.Status), func(t *testing.T) {
 			t.Parallel()

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -62,21 +64,56 @@ type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
+	slam   atomic.Int64 // how many of the next connections are closed at once
 }
 
 var errPipeClosed = errors.New("sandbox: in-memory server is closed")
 
 func (l *pipeListener) dial(ctx context.Context) (net.Conn, error) {
 	client, server := net.Pipe()
+	broken := new(atomic.Bool)
+	if n := l.slam.Load(); n > 0 && l.slam.CompareAndSwap(n, n-1) {
+		// Accepted, and closed before a byte was read.
+		_ = server.Close()
+		return &pipeEnd{Conn: client, broken: broken}, nil
+	}
 	select {
-	case l.conns <- server:
-		return client, nil
+	case l.conns <- &pipeStart{Conn: server, broken: broken}:
+		return &pipeEnd{Conn: client, broken: broken}, nil
 	case <-l.closed:
 		return nil, errPipeClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
+
+// pipeStart is the server's end of a connection. A pipe knows no resets, so that both ends share a word about it.
+type pipeStart struct {
+	net.Conn
+
+	broken *atomic.Bool
+}
+
+// Reset breaks the connection; the server still has to close it.
+func (c *pipeStart) Reset() { c.broken.Store(true) }
+
+// pipeEnd is the client's end of a connection.
+type pipeEnd struct {
+	net.Conn
+
+	broken *atomic.Bool
+}
+
+func (c *pipeEnd) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil && c.broken.Load() {
+		err = syscall.ECONNRESET
+	}
+	return n, err
+}
+
+// SlamNext closes the next n connections right after they are accepted, before a byte is read.
+func (m *InMemory) SlamNext(n int) { m.listener.slam.Store(int64(n)) }
 
 func (l *pipeListener) Accept() (net.Conn, error) {
 	select {

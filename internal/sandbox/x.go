@@ -115,20 +115,27 @@ func xRateHeaders(h http.Header, limit, remaining int, reset time.Time) {
 	h.Set("X-Rate-Limit-Reset", strconv.FormatInt(reset.Unix(), 10))
 }
 
-// addresses lists what a client may have signed: the address it used, the same below the sandbox's base, and X's
-// real one, for clients that sign that and are led here by their transport.
+// addresses lists what a client may have signed: the address at which it asks, and the same below the sandbox's base,
+// which another server may stand for. X's real hosts are reached by https alone, whatever leads here from there.
 func (x *xPlatform) addresses(r *http.Request) []string {
 	sent := originalOf(r)
 	host := strings.ToLower(sent.host)
-	out := []string{
-		"http://" + strings.TrimSuffix(host, ":80") + sent.path,
-		"https://" + strings.TrimSuffix(host, ":443") + sent.path,
+	if name, port, _ := strings.Cut(host, ":"); name == "api.x.com" || name == "api.twitter.com" {
+		if port != "" && port != "443" {
+			return nil
+		}
+		return []string{"https://" + name + sent.path}
+	}
+	asked := "http://" + strings.TrimSuffix(host, ":80") + sent.path
+	if r.TLS != nil {
+		asked = "https://" + strings.TrimSuffix(host, ":443") + sent.path
+	}
+	base, err := url.Parse(x.s.base)
+	if err != nil {
+		return []string{asked}
 	}
 	path := (&url.URL{Path: r.URL.Path}).EscapedPath()
-	if base, err := url.Parse(x.s.base); err == nil {
-		out = append(out, strings.ToLower(base.Scheme+"://"+base.Host)+base.EscapedPath()+"/x"+path)
-	}
-	return append(out, "https://api.x.com"+path, "https://api.twitter.com"+path)
+	return []string{asked, strings.ToLower(base.Scheme+"://"+base.Host) + base.EscapedPath() + "/x" + path}
 }
 
 // signed returns who signed the request, or answers with the refusal.

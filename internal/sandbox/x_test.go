@@ -100,6 +100,42 @@ func TestSignatureOverTheRealHost(t *testing.T) {
 	}
 }
 
+// X verifies the address at which it is asked: a client that is led elsewhere below its signer does not pass.
+func TestASignatureCountsForTheAddressThatIsAsked(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ signed, asked string }{
+		"the old host at the new one": {"https://api.twitter.com/2/users/me", "https://api.x.com/2/users/me"},
+		"the new host at the old one": {"https://api.x.com/2/users/me", "https://api.twitter.com/2/users/me"},
+		"the real host here":          {"https://api.x.com/2/users/me", testBase + "/x/2/users/me"},
+		"this host at the real one":   {testBase + "/x/2/users/me", "https://api.x.com/2/users/me"},
+		"without the prefix":          {testBase + "/2/users/me", testBase + "/x/2/users/me"},
+		"another host here":           {"http://else.test/x/2/users/me", testBase + "/x/2/users/me"},
+		"https, asked over http":      {"https://sandbox.test/x/2/users/me", testBase + "/x/2/users/me"},
+		"http, at the real host":      {"http://api.x.com/2/users/me", "https://api.x.com/2/users/me"},
+	} {
+		w := newWorld(t, nil)
+		for _, first := range []string{tt.asked, tt.signed} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, first, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.sign(req, brand(), nil, nil)
+			asked, err := url.Parse(tt.asked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.URL, req.Host = asked, asked.Host
+			want := http.StatusUnauthorized
+			if first == tt.asked {
+				want = http.StatusOK
+			}
+			if got := w.do(t, req); got.status != want {
+				t.Errorf("%s: signed %s: %d, %v; want %d", name, first, got.status, got.err, want)
+			}
+		}
+	}
+}
+
 func TestCreateRefusesWhatXRefuses(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

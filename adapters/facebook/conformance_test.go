@@ -67,6 +67,11 @@ func suite() adaptertest.Suite {
 				Content: post.Content{Text: "Ten", Media: most, Options: &post.Options{"type": []byte(`"post"`)}},
 				Acts:    []adaptertest.Act{{Kind: "post", Text: "Ten", Media: digests}},
 			},
+			{
+				Name:    "an address without its scheme",
+				Content: post.Content{Text: "See www.Acme.example for more"},
+				Acts:    []adaptertest.Act{{Kind: "post", Text: "See www.Acme.example for more"}},
+			},
 		},
 		Limits: []adaptertest.Limit{
 			{

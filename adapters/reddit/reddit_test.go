@@ -90,7 +90,7 @@ func suite() adaptertest.Suite {
 					"send_replies", `false`, "type", `"self"`),
 				Acts: []adaptertest.Act{{
 					Kind: "post", Title: "Crier 1.0", Destination: "flaired",
-					Raw: map[string]string{"flair_id": news, "nsfw": "true", "spoiler": "true", "sendreplies": "false"},
+					Raw: map[string]string{"flair_id": news, "flair_text": "news", "nsfw": "true", "spoiler": "true", "sendreplies": "false"},
 				}},
 			},
 		},

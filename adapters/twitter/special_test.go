@@ -1,6 +1,7 @@
 package twitter_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,6 +23,42 @@ func TestNewerDialect(t *testing.T) {
 		Acts: []adaptertest.Act{{Kind: "post", Text: "x"}, {Kind: "reply", Parent: 1, Text: strings.Repeat("long & wide ", 20) + "https://acme.example/3"}},
 	})
 	adaptertest.Run(t, s)
+}
+
+// TestRepliesWithoutTheirParent has X not say what a reply answers: each part of a thread is found all the same, and never
+// taken for a post of its own.
+func TestRepliesWithoutTheirParent(t *testing.T) {
+	t.Parallel()
+	for _, newer := range []bool{false, true} {
+		t.Run(fmt.Sprintf("newer dialect: %t", newer), func(t *testing.T) {
+			t.Parallel()
+			s := suite("")
+			s.Sandbox = func(c *sandbox.Config) { c.XPostFields, c.XStrays = newer, true }
+			adaptertest.Bubble(t, &s, func(t *testing.T, r *adaptertest.Rig) {
+				a := r.Open(0)
+				since := time.Now()
+				d := r.Delivery(post.Content{Text: "One", Thread: []post.Reply{{Text: "Two"}, {Text: "Three"}}, FirstComment: "Four"})
+				for part := 0; d.Left() > 0; part++ {
+					if look, err := d.Find(a, since); err != nil || look.Sight != adapters.NotSeen {
+						t.Errorf("part %d before: %+v, %v", part, look, err)
+					}
+					r.Sandbox.Misbehave(sandbox.Fault{Kind: sandbox.PublishThenCut, Times: 1})
+					if _, err := d.Publish(a); adapters.AsError(err).Fate != adapters.Unknown {
+						t.Fatalf("part %d: %v, want fate unknown", part, err)
+					}
+					look, err := d.Find(a, since)
+					if err != nil || look.Sight != adapters.Found || look.Receipt.RemoteID != r.Public()[part].RemoteID {
+						t.Fatalf("part %d after: %+v, %v", part, look, err)
+					}
+					d.Receipts = append(d.Receipts, look.Receipt)
+				}
+				alone := r.Delivery(post.Content{Text: "Two"})
+				if look, err := alone.Find(a, since); err != nil || look.Sight != adapters.NotSeen {
+					t.Errorf("a post of the words of a reply: %+v, %v; want not seen", look, err)
+				}
+			})
+		})
+	}
 }
 
 // TestLongPosts holds that an account which may write long posts finds them again, in both dialects.

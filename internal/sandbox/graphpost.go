@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -123,6 +124,16 @@ func (g *graphPlatform) attachments(a Act, photos []graphPhoto) []map[string]any
 			"target":        map[string]any{"url": a.Link},
 			"unshimmed_url": a.Link,
 			"url":           a.Link,
+		}}
+	}
+	// What looks like an address gets a preview of Facebook's own.
+	if links := xLinks(a.Text); len(links) > 0 {
+		link := a.Text[links[0].start:links[0].end]
+		if !strings.Contains(link, "://") {
+			link = "http://" + link + "/"
+		}
+		return []map[string]any{{
+			"media_type": "link", "type": "share", "target": map[string]any{"url": link}, "unshimmed_url": link, "url": link,
 		}}
 	}
 	return nil

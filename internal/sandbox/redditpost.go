@@ -167,7 +167,7 @@ func (p *redditPlatform) submit(w http.ResponseWriter, r *http.Request, who Iden
 		Text: form.Get("text"), Title: title, Link: form.Get("url"), Destination: sub.Name, Media: media, Public: true,
 		Raw: map[string]string{"kind": kind, "path": "/" + path},
 	}
-	for _, k := range []string{"flair_id", "nsfw", "spoiler", "sendreplies"} {
+	for _, k := range []string{"flair_id", "flair_text", "nsfw", "spoiler", "sendreplies"} {
 		if v := form.Get(k); v != "" {
 			a.Raw[k] = strings.ToLower(v)
 		}

@@ -66,6 +66,8 @@ type Config struct {
 	Unlimited bool
 	// XPostFields makes X speak the newer of its two field dialects: post.fields, note_post, referenced_posts.
 	XPostFields bool
+	// XStrays makes X leave out of its listings which post a reply answers; the conversation and whom it answers stay.
+	XStrays bool
 	// Subreddits are the places that Reddit has; nil means a small world with one of each temper.
 	Subreddits []Subreddit
 	// Log receives one line for each act; nil discards.
@@ -96,6 +98,7 @@ type Sandbox struct {
 	delay     time.Duration
 	unlimited bool
 	postDial  bool // X's newer field dialect
+	strays    bool // X does not say what a reply answers
 	log       *slog.Logger
 	people    []Identity
 	subs      []Subreddit
@@ -150,6 +153,7 @@ func New(c Config) (*Sandbox, error) {
 		delay:     c.ListingDelay,
 		unlimited: c.Unlimited,
 		postDial:  c.XPostFields,
+		strays:    c.XStrays,
 		log:       c.Log,
 		people:    cloneIdentities(c.Identities),
 		subs:      c.Subreddits,

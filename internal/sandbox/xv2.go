@@ -314,6 +314,9 @@ func (x *xPlatform) read(a Act, want map[string]bool) map[string]any {
 		set("attachments", map[string]any{"media_keys": keys})
 	}
 	if a.Parent != "" {
+		if x.s.strays {
+			delete(want, d.referenced)
+		}
 		set(d.referenced, []any{map[string]string{"type": "replied_to", "id": a.Parent}})
 		if parent, ok := x.s.find("twitter", a.Parent); ok {
 			set("in_reply_to_user_id", parent.Identity)

@@ -102,7 +102,7 @@ func suite() adaptertest.Suite {
 				Over: in("golang", post.Content{Title: "x", Text: strings.Repeat("ü", 40_001)}),
 			},
 			{
-				Name: "comment", Code: "too_long", CheckOnly: true, At: in("golang", post.Content{Title: "x", FirstComment: strings.Repeat("ü", 10_000)}),
+				Name: "comment", Code: "too_long", At: in("golang", post.Content{Title: "x", FirstComment: strings.Repeat("ü", 10_000)}),
 				Over: in("golang", post.Content{Title: "x", FirstComment: strings.Repeat("ü", 10_001)}),
 			},
 			{Name: "no subreddit", Code: "subreddit_required", At: x, Over: post.Content{Title: "x"}},
@@ -318,6 +318,42 @@ func TestTokens(t *testing.T) {
 			adaptertest.Bubble(t, tt.suite, tt.run)
 		})
 	}
+}
+
+// TestItsOwnRateLimit posts until Reddit says too much, and waits for as long as Reddit says.
+func TestItsOwnRateLimit(t *testing.T) {
+	t.Parallel()
+	s := suite()
+	s.Sandbox = func(c *sandbox.Config) { c.Unlimited = false }
+	s.Accounts[0].Identity.Credentials["submit_every"] = "9m"
+	adaptertest.Bubble(t, &s, func(t *testing.T, r *adaptertest.Rig) {
+		a := r.Open(0)
+		if err := r.Delivery(adaptertest.Vary(s.Samples[0].Content, 1)).All(a); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		d := r.Delivery(s.Samples[0].Content)
+		_, err := d.Publish(a)
+		e := adapters.AsError(err)
+		if wait := time.Until(e.Until); err == nil || e.Fate != adapters.Absent || e.Reason != adapters.RateLimit || wait < 8*time.Minute || wait > 8*time.Minute+2*time.Second {
+			t.Fatalf("got %v until %s, want absent, rate_limit and eight minutes", err, e.Until)
+		}
+		time.Sleep(time.Until(e.Until))
+		if err := d.All(a); err != nil {
+			t.Errorf("at the time that Reddit named: %v", err)
+		}
+		// The limit of requests counts reads as well.
+		for n := range 2000 {
+			if _, err := d.Find(a, time.Now()); err != nil {
+				e := adapters.AsError(err)
+				if wait := time.Until(e.Until); n < 900 || e.Reason != adapters.RateLimit || wait <= 0 || wait > 10*time.Minute {
+					t.Errorf("read %d: %v until %s", n, err, e.Until)
+				}
+				return
+			}
+		}
+		t.Error("Reddit never said too much")
+	})
 }
 
 func tokenCalls(r *adaptertest.Rig) int {

@@ -61,6 +61,41 @@ func TestRepliesWithoutTheirParent(t *testing.T) {
 	}
 }
 
+// TestItsOwnRateLimit posts until X says too much, and waits for as long as X says.
+func TestItsOwnRateLimit(t *testing.T) {
+	t.Parallel()
+	for _, api := range []string{"", "v1.1"} {
+		t.Run("api "+api, func(t *testing.T) {
+			t.Parallel()
+			s := suite(api)
+			s.Sandbox = func(c *sandbox.Config) { c.Unlimited = false }
+			adaptertest.Bubble(t, &s, func(t *testing.T, r *adaptertest.Rig) {
+				a := r.Open(0)
+				for n := range 1000 {
+					d := r.Delivery(adaptertest.Vary(s.Samples[0].Content, n))
+					_, err := d.Publish(a)
+					if err == nil {
+						continue
+					}
+					e := adapters.AsError(err)
+					if wait := time.Until(e.Until); e.Fate != adapters.Absent || e.Reason != adapters.RateLimit || wait <= 0 || wait > 15*time.Minute {
+						t.Fatalf("post %d: %v until %s; want absent, rate_limit and at most a window", n, err, e.Until)
+					}
+					if got := len(r.Public()); got != n || n < 100 {
+						t.Errorf("%d posts are out after %d were sent", got, n)
+					}
+					time.Sleep(time.Until(e.Until))
+					if err := d.All(a); err != nil {
+						t.Errorf("at the time that X named: %v", err)
+					}
+					return
+				}
+				t.Error("X never said too much")
+			})
+		})
+	}
+}
+
 // TestLongPosts holds that an account which may write long posts finds them again, in both dialects.
 func TestLongPosts(t *testing.T) {
 	t.Parallel()

@@ -88,12 +88,12 @@ func suite() adaptertest.Suite {
 				At: tags("a " + strings.Repeat("b", 496)), Over: tags("a " + strings.Repeat("b", 497)),
 			},
 			{
-				Name: "link in the description", Code: "too_long", CheckOnly: true,
+				Name: "link in the description", Code: "too_long",
 				At:   with(func(c *post.Content) { c.Text, c.Link = strings.Repeat("x", 4976), "https://acme.example/1" }),
 				Over: with(func(c *post.Content) { c.Text, c.Link = strings.Repeat("x", 4977), "https://acme.example/1" }),
 			},
 			{
-				Name: "one video", Code: "media_count", CheckOnly: true,
+				Name: "one video", Code: "media_count",
 				At: base, Over: with(func(c *post.Content) { c.Media = []post.Media{short.Media, long.Media} }),
 			},
 			{

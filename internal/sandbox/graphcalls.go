@@ -17,10 +17,12 @@ import (
 )
 
 const (
-	graphMaxMessage = 63_206   // characters; named by peers, not by a page of Meta's
-	graphMaxPhoto   = 10 << 20 // bytes
-	graphPageSize   = 25
-	graphMaxSize    = 100
+	graphMaxMessage    = 63_206   // characters; named by peers, not by a page of Meta's
+	graphMaxComment    = 8_000    // characters; named by peers as well
+	graphMaxPhotosPost = 10       // photos of one post
+	graphMaxPhoto      = 10 << 20 // bytes
+	graphPageSize      = 25
+	graphMaxSize       = 100
 )
 
 type graphHandler func(r *http.Request, c *graphCall, node graphNode) (any, *graphError)
@@ -82,6 +84,8 @@ func (g *graphPlatform) feed(r *http.Request, c *graphCall, node graphNode) (any
 		return nil, graphInvalid("(#100) One of message, link or attached_media is required")
 	case utf8.RuneCountInString(message) > graphMaxMessage:
 		return nil, graphInvalid("(#100) Param message is too long")
+	case len(photos) > graphMaxPhotosPost:
+		return nil, graphInvalid("(#100) Param attached_media has too many photos")
 	case link != "" && len(photos) > 0:
 		return nil, graphInvalid("(#100) Param link cannot be used with attached_media")
 	case link != "" && !webAddress(link):
@@ -397,6 +401,9 @@ func (g *graphPlatform) comment(r *http.Request, c *graphCall, node graphNode) (
 	message := c.values["message"]
 	if strings.TrimSpace(message) == "" {
 		return nil, graphInvalid("(#100) One of message, attachment_id, attachment_url is required")
+	}
+	if utf8.RuneCountInString(message) > graphMaxComment {
+		return nil, graphInvalid("(#100) Param message is too long")
 	}
 	post := node.id
 	if node.kind == "Comment" {

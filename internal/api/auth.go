@@ -117,7 +117,7 @@ func (a *api) principal(ctx context.Context, r *http.Request, now time.Time) (te
 	if _, known := a.Directory.People[k.Person]; !known && k.Person != a.Directory.Owner {
 		return team.Principal{}, wrong // a person who was taken out of the configuration
 	}
-	p := team.Principal{Person: k.Person, Key: k.ID, Accounts: k.Accounts, Full: k.Full}
+	p := team.Principal{Person: k.Person, Key: k.ID, Accounts: k.Accounts, Full: k.Full, Expires: k.Expires}
 	for _, s := range k.Scopes {
 		p.Scopes = append(p.Scopes, team.Scope(s))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"crier/internal/civil"
 	"crier/internal/post"
@@ -20,7 +21,7 @@ type keyBody struct {
 	Name      string   `json:"name,omitempty" doc:"What it is for."`
 	Scopes    []string `json:"scopes,omitempty"`
 	Accounts  []string `json:"accounts,omitempty" doc:"Handles that it is limited to."`
-	ExpiresAt string   `json:"expires_at,omitempty" format:"date-time"`
+	ExpiresAt string   `json:"expires_at,omitempty" format:"date-time" doc:"When it ends; without it, when the key that makes it ends."`
 }
 
 // key checks what was asked for against what the asker's own key may: no key makes one that may more.
@@ -57,6 +58,9 @@ func (c *call) key(b *keyBody, s *sight) (store.Key, error) {
 		return k, invalid("accounts", "too_many_values", "wanted: at most 100 accounts")
 	}
 	for i, h := range k.Accounts {
+		if len(c.who.Accounts) > 0 && !slices.Contains(c.who.Accounts, h) {
+			return k, forbidden("a key cannot make one that may more than itself")
+		}
 		// Another person's accounts are not the asker's to see; a key of one's own names what one sees.
 		if _, ok := s.byHandle(h); !ok && k.Person == c.who.Person {
 			return k, invalid(fmt.Sprintf("accounts[%d]", i), "account_not_found", "there is no such account")
@@ -65,16 +69,28 @@ func (c *call) key(b *keyBody, s *sight) (store.Key, error) {
 			return k, invalid(fmt.Sprintf("accounts[%d]", i), "account_not_found", "there is no such account")
 		}
 	}
-	if b.ExpiresAt != "" {
-		at, err := civil.ParseInstant(b.ExpiresAt)
-		if err != nil {
-			return k, invalid("expires_at", civil.CodeTimeInvalid, "wanted: an RFC 3339 time with an offset")
-		}
-		if k.Expires = post.Instant(at); !k.Expires.After(c.at) {
-			return k, invalid("expires_at", civil.CodeInPast, "the time lies in the past")
-		}
+	var err error
+	k.Expires, err = c.keyEnd(b.ExpiresAt)
+	return k, err
+}
+
+// keyEnd reads when a key is to end: no later than the key that makes it, with which it ends if nothing is said.
+func (c *call) keyEnd(asked string) (time.Time, error) {
+	if asked == "" {
+		return c.who.Expires, nil
 	}
-	return k, nil
+	at, err := civil.ParseInstant(asked)
+	if err != nil {
+		return time.Time{}, invalid("expires_at", civil.CodeTimeInvalid, "wanted: an RFC 3339 time with an offset")
+	}
+	end := post.Instant(at)
+	switch {
+	case !end.After(c.at):
+		return time.Time{}, invalid("expires_at", civil.CodeInPast, "the time lies in the past")
+	case !c.who.Expires.IsZero() && end.After(c.who.Expires):
+		return time.Time{}, forbidden("a key cannot make one that outlives it")
+	}
+	return end, nil
 }
 
 func (c *call) createKey(ctx context.Context) (*answer, error) {

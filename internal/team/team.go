@@ -5,6 +5,7 @@ package team
 
 import (
 	"slices"
+	"time"
 
 	"crier/internal/post"
 )
@@ -93,6 +94,8 @@ type Principal struct {
 	// Full says that the person made the key, or that it was made on the machine itself. Only such a key reaches
 	// the person's personal accounts.
 	Full bool
+	// Expires is when the key ends; zero for never.
+	Expires time.Time
 }
 
 // Has reports whether the key has a scope. Writing contains drafting, and drafting or writing contains reading.

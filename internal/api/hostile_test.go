@@ -45,6 +45,29 @@ func TestEveryListHasPages(t *testing.T) {
 	}
 }
 
+// Who deletes what a page lists goes on with the next page.
+func TestAPageFollowsWhatHasGone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for i := range 5 {
+		h.ask("mia", "POST", keys, fmt.Sprintf(`{"name":"k%d","scopes":["posts:read"]}`, i)).want(201)
+	}
+	deleted := 0
+	for next := keys + "?limit=2"; next != ""; {
+		r := h.ask("mia", "GET", next, "").want(200)
+		for i := range r.at("items").([]any) {
+			if r.text("items", i, "managed") == "api" {
+				h.ask("mia", "DELETE", keys+"/"+r.text("items", i, "id"), "").want(204)
+				deleted++
+			}
+		}
+		next = strings.TrimSuffix(strings.TrimPrefix(r.header.Get("Link"), "<"), `>; rel="next"`)
+	}
+	if deleted != 5 {
+		t.Errorf("%d of 5 keys were listed", deleted)
+	}
+}
+
 func TestPathsThatAreNotCleanAreNotThere(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

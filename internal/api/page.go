@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"slices"
+	"strings"
 )
 
 // pageQuery is for lists without a filter.
@@ -11,26 +12,43 @@ type pageQuery struct {
 	Cursor string `query:"cursor" doc:"As the page before gave it."`
 }
 
-// paged answers with one page of a list that is read whole. name gives what tells an item from the others; the cursor
-// is that of the last item told.
+// cursorMark begins every cursor, so that one that was made up is told from one whose item has gone.
+const cursorMark = "after:"
+
+// paged answers with one page of a list that is read whole. name gives what tells an item from the others, and their
+// order. The cursor is that of the last item told, so that the next page follows it whether it is still there or not.
 func paged[T any](c *call, all []T, name func(*T) string) (*answer, error) {
+	return pagedAs(c, all, name, func(x *T) (T, error) { return *x, nil })
+}
+
+// pagedAs is paged for a list of what is yet to be shown: view is asked for the items of the page alone.
+func pagedAs[T, V any](c *call, all []T, name func(*T) string, view func(*T) (V, error)) (*answer, error) {
 	q, _ := c.query.(*pageQuery)
 	limit, err := limitOf(q.Limit)
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(all, func(a, b T) int { return strings.Compare(name(&a), name(&b)) })
 	if q.Cursor != "" {
-		last, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-		i := slices.IndexFunc(all, func(x T) bool { return name(&x) == string(last) })
-		if err != nil || i < 0 {
+		raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+		last, ours := strings.CutPrefix(string(raw), cursorMark)
+		if err != nil || !ours {
 			return nil, invalid("query.cursor", "invalid_parameter", "the cursor is none of this list")
 		}
-		all = all[i+1:]
+		all = slices.DeleteFunc(all, func(x T) bool { return name(&x) <= last })
 	}
 	next := ""
 	if len(all) > limit {
 		all = all[:limit]
-		next = base64.RawURLEncoding.EncodeToString([]byte(name(&all[limit-1])))
+		next = base64.RawURLEncoding.EncodeToString([]byte(cursorMark + name(&all[limit-1])))
 	}
-	return &answer{body: Page[T]{Items: listOf(all), NextCursor: textOr(next)}, next: next}, nil
+	items := make([]V, 0, len(all))
+	for i := range all {
+		v, err := view(&all[i])
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, v)
+	}
+	return &answer{body: Page[V]{Items: items, NextCursor: textOr(next)}, next: next}, nil
 }

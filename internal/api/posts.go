@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"crier/internal/civil"
@@ -483,5 +482,5 @@ func (c *call) history(ctx context.Context) (*answer, error) {
 			From: textOr(string(x.From)), To: textOr(string(x.To)), Detail: x.Detail,
 		})
 	}
-	return paged(c, changes, func(x *Change) string { return strconv.FormatUint(x.Seq, 10) })
+	return paged(c, changes, func(x *Change) string { return fmt.Sprintf("%020d", x.Seq) })
 }

@@ -29,8 +29,9 @@ type PlannerStore interface {
 	ChangeDelivery(ctx context.Context, w store.Write, id post.ID, version uint64, verb string, change func(*post.Delivery) error) (store.DeliveryView, error)
 }
 
-// Compose makes the post of one occurrence from a post of the series' pool.
-type Compose func(ctx context.Context, s store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.NewPost, error)
+// Compose makes one occurrence from a post of the series' pool. What cannot be sent of it is among its refused
+// deliveries; an error keeps the whole series waiting.
+type Compose func(ctx context.Context, s store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.Occurrence, error)
 
 // Planner turns recurring posts into occurrences. What it makes is keyed, so that doing it twice makes it once.
 type Planner struct {
@@ -110,11 +111,14 @@ func (p *Planner) one(ctx context.Context, s store.Series) (int, error) {
 		if slices.Contains(s.Skipped, o.Key) {
 			continue
 		}
-		n, err := p.Compose(ctx, s, s.Posts[used%len(s.Posts)], o)
+		run, err := p.Compose(ctx, s, s.Posts[used%len(s.Posts)], o)
 		if err != nil {
 			return 0, fmt.Errorf("composing post %d of the pool: %w", used%len(s.Posts), err)
 		}
-		runs = append(runs, store.Occurrence{Key: o.Key, At: o.At, Post: n})
+		for _, why := range run.Refused {
+			p.Log.WarnContext(ctx, "a run of a series cannot be sent", "series", s.ID, "run", o.Key, "reason", why)
+		}
+		runs = append(runs, run)
 		used++
 	}
 	if len(runs) == 0 && !planned.After(s.Planned) {

@@ -19,15 +19,15 @@ import (
 func (w *world) planner() *scheduler.Planner {
 	return &scheduler.Planner{
 		Store: w.store, Now: w.now, Log: slog.New(slog.DiscardHandler),
-		Compose: func(_ context.Context, s store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.NewPost, error) {
+		Compose: func(_ context.Context, s store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.Occurrence, error) {
 			var text string
 			if err := json.Unmarshal(raw, &text); err != nil {
-				return store.NewPost{}, err
+				return store.Occurrence{}, err
 			}
 			n := w.compose(s.Accounts[0].Handle, post.Content{Text: text}, at.At)
 			n.Post.Series, n.Deliveries[0].Series, n.Deliveries[0].Occurrence = s.ID, s.ID, at.Key
 			n.Deliveries[0].LocalDue, n.Deliveries[0].TimeZone = at.Local.String(), at.Zone
-			return n, nil
+			return store.Occurrence{Key: at.Key, At: at.At, Post: n}, nil
 		},
 	}
 }
@@ -99,7 +99,7 @@ func TestPlannersWithTheSameSnapshotMakeOnce(t *testing.T) {
 		first := w.planner()
 		inner := first.Compose
 		raced := false
-		first.Compose = func(ctx context.Context, x store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.NewPost, error) {
+		first.Compose = func(ctx context.Context, x store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.Occurrence, error) {
 			if !raced {
 				raced = true
 				w.ok(w.planner().Plan(ctx))
@@ -185,10 +185,40 @@ func TestABadSeriesKeepsNobodyFromCatchingUp(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.series("1d", "cycle", "bad")
 		p := w.planner()
-		p.Compose = func(context.Context, store.Series, json.RawMessage, recurrence.Occurrence) (store.NewPost, error) {
-			return store.NewPost{}, errors.New("its media is gone")
+		p.Compose = func(context.Context, store.Series, json.RawMessage, recurrence.Occurrence) (store.Occurrence, error) {
+			return store.Occurrence{}, errors.New("its media is gone")
 		}
 		w.ok(p.CatchUp(w.t.Context()))
+	})
+}
+
+// A post of the pool that cannot be sent is missed from the start and says why; an edit of the series makes its runs
+// anew.
+func TestARunThatCannotBeSentSaysSoAndTheOthersGoOn(t *testing.T) {
+	inWorld(t, func(w *world) {
+		s := w.series("12h", "cycle", "bad", "good")
+		p := w.planner()
+		inner := p.Compose
+		p.Compose = func(ctx context.Context, x store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.Occurrence, error) {
+			o, err := inner(ctx, x, raw, at)
+			if string(raw) == `"bad"` {
+				o.Refused = map[post.ID]string{o.Post.Deliveries[0].ID: "targets[0].text: too long (too_long)"}
+			}
+			return o, err
+		}
+		w.ok(p.Plan(w.t.Context()))
+		w.made(s.ID, "bad missed run_refused", "good scheduled", "bad missed run_refused", "good scheduled")
+		w.startWithChores(p)
+		w.pass(61 * time.Minute)
+		w.said("acme-id")
+		now, err := w.store.SeriesByID(w.t.Context(), s.ID)
+		w.ok(err)
+		now.Posts, now.Planned, now.Used = []json.RawMessage{json.RawMessage(`"better"`)}, w.now(), 0
+		_, err = w.store.EditSeries(w.t.Context(), w.by(), now, now.Version)
+		w.ok(err)
+		w.ok(w.planner().PlanOne(w.t.Context(), s.ID))
+		w.made(s.ID, "bad missed run_refused", "good canceled canceled", "better scheduled", "bad canceled canceled",
+			"better scheduled", "good canceled canceled", "better scheduled", "bad canceled canceled", "better scheduled")
 	})
 }
 
@@ -198,7 +228,7 @@ func TestAChangedSeriesIsLeftToTheNextPlan(t *testing.T) {
 		p := w.planner()
 		inner := p.Compose
 		edited := false
-		p.Compose = func(ctx context.Context, x store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.NewPost, error) {
+		p.Compose = func(ctx context.Context, x store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.Occurrence, error) {
 			if !edited {
 				edited = true
 				now := s
@@ -241,9 +271,9 @@ func TestOneBadSeriesKeepsNoOtherWaiting(t *testing.T) {
 		p.Nudge = func() { nudged++ }
 		inner := p.Compose
 		broken := errors.New("its media is gone")
-		p.Compose = func(ctx context.Context, x store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.NewPost, error) {
+		p.Compose = func(ctx context.Context, x store.Series, raw json.RawMessage, at recurrence.Occurrence) (store.Occurrence, error) {
 			if x.ID == bad.ID {
-				return store.NewPost{}, broken
+				return store.Occurrence{}, broken
 			}
 			return inner(ctx, x, raw, at)
 		}

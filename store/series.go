@@ -41,11 +41,18 @@ type Series struct {
 	Skipped []string `json:"skipped,omitempty"`
 }
 
+// ReasonRefused is the reason of an occurrence's delivery that was made as missed, since it could not be sent as it
+// stands. Until its time it is withdrawn with the series like one that waits.
+const ReasonRefused = "run_refused"
+
 // Occurrence is one firing to make: its key, when, and the post that it sends.
 type Occurrence struct {
 	Key  string
 	At   time.Time
 	Post NewPost
+	// Refused says, by delivery, why some of the post cannot be sent: they are missed from the start, with
+	// [ReasonRefused].
+	Refused map[post.ID]string
 }
 
 // Recurring is what Crier remembers of recurring posts.

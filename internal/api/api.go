@@ -7,6 +7,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"crier/internal/compose"
 	"crier/internal/media"
 	"crier/internal/post"
+	"crier/internal/recurrence"
 	"crier/internal/secret"
 	"crier/internal/team"
 	"crier/scheduler"
@@ -89,6 +91,8 @@ type Deps struct {
 	Stall time.Duration
 	// PlanSeries makes the occurrences of a series that was created or changed; nil leaves it to the planner's turn.
 	PlanSeries func(ctx context.Context, id post.ID) error
+	// Refusals lists what would keep a run of a series with this post of its pool from going out; nil finds nothing.
+	Refusals func(ctx context.Context, s store.Series, raw json.RawMessage, run recurrence.Occurrence) ([]post.Problem, error)
 }
 
 type api struct {

@@ -248,17 +248,38 @@ func runs(x *store.Series, now time.Time, n int) []Run {
 	return out
 }
 
-func seriesView(x *store.Series, now time.Time) Series {
+func seriesView(x *store.Series, now time.Time, problems []Issue) Series {
 	next := slices.DeleteFunc(runs(x, now, nextRuns+len(x.Skipped)), func(r Run) bool { return r.Skipped })
 	return Series{
 		ID: x.ID.String(), Version: x.Version, Name: x.Name, Author: x.Author, CreatedAt: stamp(x.CreatedAt), Kind: string(x.Kind),
 		Accounts: kindAccounts(x.Accounts), Cron: textOr(x.Cron), Every: textOr(x.Every), Start: textOr(x.Start), TimeZone: x.TimeZone,
 		Until: stampOr(x.Until), Order: x.Order, Posts: listOf(x.Posts), Used: x.Used, Next: next[:min(len(next), nextRuns)],
+		Problems: listOf(problems),
 	}
 }
 
-func (c *call) answerSeries(status int, x *store.Series) *answer {
-	out := &answer{status: status, body: seriesView(x, c.at), etag: tagOfSeries(x.Version)}
+// refusals lists what would keep the next run of a series that is not made yet from going out, as it is made.
+func (c *call) refusals(ctx context.Context, x *store.Series) ([]Issue, error) {
+	if c.Refusals == nil || len(x.Posts) == 0 || (x.Order != "cycle" && x.Used >= len(x.Posts)) {
+		return nil, nil
+	}
+	rule, err := recurrence.Parse(scheduler.Spec(*x))
+	if err != nil {
+		return nil, nil //nolint:nilerr // it was checked when it was written; zone data may have changed since
+	}
+	run, ok := rule.Next(c.at)
+	if !ok {
+		return nil, nil
+	}
+	found, err := c.Refusals(ctx, *x, x.Posts[x.Used%len(x.Posts)], run)
+	if err != nil {
+		return nil, fmt.Errorf("composing the next run: %w", err)
+	}
+	return issues(found), nil
+}
+
+func (c *call) answerSeries(status int, x *store.Series, problems []Issue) *answer {
+	out := &answer{status: status, body: seriesView(x, c.at, problems), etag: tagOfSeries(x.Version)}
 	if status == http.StatusCreated {
 		out.location = Base + "/series/" + x.ID.String()
 	}
@@ -280,13 +301,13 @@ func (c *call) createSeries(ctx context.Context) (*answer, error) {
 	}
 	made, err := c.Store.CreateSeries(ctx, c.write(func(result any) *answer {
 		x, _ := result.(store.Series)
-		return c.answerSeries(http.StatusCreated, &x)
+		return c.answerSeries(http.StatusCreated, &x, nil) // it has just been checked
 	}), x)
 	if err != nil {
 		return nil, fmt.Errorf("writing the series: %w", err)
 	}
 	c.planned(ctx, made.ID)
-	return c.answerSeries(http.StatusCreated, &made), nil
+	return c.answerSeries(http.StatusCreated, &made, nil), nil
 }
 
 // planned has the first runs made at once. If that fails, the planner's turn makes them.
@@ -308,13 +329,11 @@ func (c *call) listSeries(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the series: %w", err)
 	}
-	var seen []Series
-	for i := range all {
-		if s.seesSeries(&all[i]) {
-			seen = append(seen, seriesView(&all[i], c.at))
-		}
-	}
-	return paged(c, seen, func(x *Series) string { return x.ID })
+	all = slices.DeleteFunc(all, func(x store.Series) bool { return !s.seesSeries(&x) })
+	return pagedAs(c, all, func(x *store.Series) string { return x.ID.String() }, func(x *store.Series) (Series, error) {
+		problems, err := c.refusals(ctx, x)
+		return seriesView(x, c.at, problems), err
+	})
 }
 
 // seenSeries reads the series in the path, if it is there for the asker.
@@ -356,7 +375,16 @@ func (c *call) getSeries(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.answerSeries(0, &x), nil
+	return c.seriesAnswer(ctx, &x)
+}
+
+// seriesAnswer is a series with what would keep its next run from going out.
+func (c *call) seriesAnswer(ctx context.Context, x *store.Series) (*answer, error) {
+	problems, err := c.refusals(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	return c.answerSeries(0, x, problems), nil
 }
 
 func (c *call) patchSeries(ctx context.Context) (*answer, error) {
@@ -388,20 +416,24 @@ func (c *call) patchSeries(ctx context.Context) (*answer, error) {
 		return nil, fmt.Errorf("changing the series: %w", err)
 	}
 	c.planned(ctx, out.ID)
-	return c.answerSeries(0, &out), nil
+	return c.seriesAnswer(ctx, &out)
 }
 
 // openRuns counts the runs that took a post of the pool and have not begun: the edit gives their posts back.
 func (c *call) openRuns(ctx context.Context, id post.ID) (int, error) {
 	posts := map[post.ID]bool{}
-	f := store.Filter{Series: id, States: []post.State{post.InReview, post.Scheduled}, Now: c.at, Limit: 500}
+	f := store.Filter{Series: id, States: []post.State{post.InReview, post.Scheduled, post.Missed}, Now: c.at, Limit: 500}
 	for {
 		page, err := c.Store.ListDeliveries(ctx, f)
 		if err != nil {
 			return 0, fmt.Errorf("counting the runs: %w", err)
 		}
 		for i := range page.Items {
-			posts[page.Items[i].Delivery.Post] = true
+			d := &page.Items[i].Delivery
+			if d.State == post.Missed && (d.Reason == nil || d.Reason.Code != store.ReasonRefused || !d.Due.After(c.at)) {
+				continue
+			}
+			posts[d.Post] = true
 		}
 		if f.Cursor = page.Next; page.Next == "" {
 			return len(posts), nil
@@ -467,7 +499,7 @@ func (c *call) skipRun(ctx context.Context) (*answer, error) {
 	if x, err = c.Store.SeriesByID(ctx, x.ID); err != nil {
 		return nil, fmt.Errorf("reading the series: %w", err)
 	}
-	return c.answerSeries(0, &x), nil
+	return c.seriesAnswer(ctx, &x)
 }
 
 // seriesScope is what writing a series needs: its posts are never drafts.

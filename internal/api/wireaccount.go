@@ -94,6 +94,7 @@ type Series struct {
 	Posts     []json.RawMessage `json:"posts"`
 	Used      int               `json:"used" doc:"How many posts of the pool have been taken."`
 	Next      []Run             `json:"next" doc:"The next runs."`
+	Problems  []Issue           `json:"problems" doc:"What would keep the next run, or a part of it, from going out."`
 }
 
 // Run is one run of a series.

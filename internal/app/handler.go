@@ -35,6 +35,7 @@ func (a *App) serveAPI(outlets []scheduler.Outlet, secrets config.Secrets) error
 		Store: a.store, Scheduler: a.sched, Files: a.files, Fetcher: fetcher, Directory: a.people,
 		Outlets: a.apiOutlets(outlets), ConfiguredKeys: keys, Sealer: a.sealer, Hub: a.hub, GoingDown: a.goingDown.Load,
 		NewID: newID, Now: a.opts.Now, Log: a.opts.Log, Version: a.opts.Version, PlanSeries: a.planner.PlanOne,
+		Refusals: a.refusals,
 		Stall: a.opts.HTTP.Stall,
 	})
 	if err != nil {

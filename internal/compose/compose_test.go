@@ -257,13 +257,39 @@ func TestOccurrence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := n.Deliveries[0]
-	if !d.Due.Equal(run.At) || d.Series != s.ID || d.Occurrence != run.Key || d.TimeZone != "Europe/Berlin" || n.Post.Author != "mia" || n.Fingerprints[0] != "" {
+	d := n.Post.Deliveries[0]
+	if !d.Due.Equal(run.At) || d.Series != s.ID || d.Occurrence != run.Key || d.TimeZone != "Europe/Berlin" || n.Post.Post.Author != "mia" ||
+		n.Post.Fingerprints[0] != "" || len(n.Refused) != 0 || n.Key != run.Key || !n.At.Equal(run.At) {
 		t.Errorf("occurrence: %+v", n)
 	}
 	_, err = compose.Occurrence(e, s, json.RawMessage(`{"text":"daily","targets":["nobody"]}`), run)
 	if refusal, ok := errors.AsType[*compose.RefusedError](err); !ok || refusal.Problem.Code != compose.CodeAccountNotFound {
 		t.Errorf("an account that is gone: %v", err)
+	}
+	inner := e.Outlet
+	e.Outlet = func(h string) (compose.Outlet, bool) {
+		o, ok := inner(h)
+		if h == "x" {
+			o.Check = func(post.Content) []post.Problem {
+				return []post.Problem{{Location: "text", Code: "too_long", Severity: post.SeverityError, Message: "it is too long"}}
+			}
+		}
+		return o, ok
+	}
+	n, err = compose.Occurrence(e, s, json.RawMessage(`{"text":"daily","targets":["page","x"]}`), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[post.ID]string{n.Post.Deliveries[1].ID: "targets[1].text: it is too long (too_long)"}
+	if diff := cmp.Diff(want, n.Refused); diff != "" {
+		t.Errorf("refused of a target (-want +got):\n%s", diff)
+	}
+	n, err = compose.Occurrence(e, s, json.RawMessage(`{"text":"daily","media":["`+strings.Repeat("c", 64)+`"],"targets":["page","x2"]}`), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(n.Refused) != 2 || !strings.HasSuffix(n.Refused[n.Post.Deliveries[0].ID], "(media_not_found)") {
+		t.Errorf("refused of what all targets share: %v", n.Refused)
 	}
 	if _, err := compose.Pooled(json.RawMessage(`{"text":"x","at":"now","targets":["page"]}`)); err == nil {
 		t.Error("a post of a pool said when")

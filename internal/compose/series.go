@@ -3,6 +3,8 @@ package compose
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"crier/internal/post"
 	"crier/internal/recurrence"
@@ -45,32 +47,73 @@ func nodeOf(r Request) (*Node, error) {
 	return Parse(raw)
 }
 
-// RefusedError says that an occurrence cannot be made, with the first problem.
+// CodeAuthorNotAllowed says that whoever made a series may not post on one of its accounts any more.
+const CodeAuthorNotAllowed = "author_not_allowed"
+
+// RefusedError says that nothing of an occurrence can be made, with the first problem.
 type RefusedError struct{ Problem post.Problem }
 
 // Error names the place and the problem.
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%s: %s (%s)", e.Problem.Location, e.Problem.Message, e.Problem.Code)
+func (e *RefusedError) Error() string { return wordsOf(e.Problem) }
+
+func wordsOf(p post.Problem) string {
+	return fmt.Sprintf("%s: %s (%s)", p.Location, p.Message, p.Code)
 }
 
 // Occurrence makes the post of one run of a series from a post of its pool. env gives clock, accounts and media; the
-// rest is set here. What an adapter refuses is a *[RefusedError].
-func Occurrence(env Env, s store.Series, raw json.RawMessage, run recurrence.Occurrence) (store.NewPost, error) {
-	r, err := Pooled(raw)
+// rest is set here. A target that cannot be sent as it stands is among the refused ones, and keeps no other from going
+// out; an account that is not there at all, and kinds that do not go together, are a *[RefusedError].
+func Occurrence(env Env, s store.Series, raw json.RawMessage, run recurrence.Occurrence) (store.Occurrence, error) {
+	c, err := composeRun(env, s, raw, run)
 	if err != nil {
-		return store.NewPost{}, err
+		return store.Occurrence{}, err
 	}
-	env.Author, env.Series, env.Occurrence = s.Author, s.ID, run.Key
-	env.Fixed = &store.When{Due: post.Instant(run.At), LocalDue: run.Local.String(), TimeZone: run.Zone}
-	c := Compose(env, r)
+	out := store.Occurrence{Key: run.Key, At: run.At, Refused: map[post.ID]string{}}
 	for _, p := range c.Problems {
-		if p.Severity == post.SeverityError {
-			return store.NewPost{}, &RefusedError{Problem: p}
+		if p.Severity != post.SeverityError {
+			continue
+		}
+		if p.Code == CodeAccountNotFound || p.Code == CodeMixedKinds {
+			return store.Occurrence{}, &RefusedError{Problem: p}
+		}
+		for i := range c.New.Deliveries {
+			if id := c.New.Deliveries[i].ID; concerns(p.Location, i) && out.Refused[id] == "" {
+				out.Refused[id] = wordsOf(p)
+			}
 		}
 	}
 	if run.Note != "" {
 		c.New.Post.Notes = append(c.New.Post.Notes, run.Note)
 	}
 	c.New.Post.At, c.New.Post.TimeZone = run.Local.String(), run.Zone
-	return c.New, nil
+	out.Post = c.New
+	return out, nil
+}
+
+// concerns reports whether the place of a problem is a target or what all targets share.
+func concerns(location string, target int) bool {
+	if !strings.HasPrefix(location, "targets[") {
+		return true
+	}
+	rest, ok := strings.CutPrefix(location, fmt.Sprintf("targets[%d]", target))
+	return ok && (rest == "" || rest[0] == '.')
+}
+
+// Refusals lists what would keep a run of a series with this post of its pool from going out, or a part of it.
+func Refusals(env Env, s store.Series, raw json.RawMessage, run recurrence.Occurrence) ([]post.Problem, error) {
+	c, err := composeRun(env, s, raw, run)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(c.Problems, func(p post.Problem) bool { return p.Severity != post.SeverityError }), nil
+}
+
+func composeRun(env Env, s store.Series, raw json.RawMessage, run recurrence.Occurrence) (Composed, error) {
+	r, err := Pooled(raw)
+	if err != nil {
+		return Composed{}, err
+	}
+	env.Author, env.Series, env.Occurrence = s.Author, s.ID, run.Key
+	env.Fixed = &store.When{Due: post.Instant(run.At), LocalDue: run.Local.String(), TimeZone: run.Zone}
+	return Compose(env, r), nil
 }

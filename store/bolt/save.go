@@ -34,12 +34,22 @@ func listed(s post.State) bool {
 // prepares reports whether the delivery stands in the list of those to prepare.
 func prepares(d *post.Delivery) bool { return d.State == post.Scheduled && waits(d) }
 
-// openOccurrence reports whether an occurrence can still be withdrawn with its series.
+// openOccurrence reports whether an occurrence can still be withdrawn with its series; one that was made as missed, as
+// long as its time lies ahead: see withdrawable.
 func openOccurrence(d *post.Delivery) bool {
 	if d.Series.IsZero() || d.Begun() {
 		return false
 	}
-	return d.State == post.Draft || d.State == post.InReview || d.State == post.Scheduled
+	return d.State == post.Draft || d.State == post.InReview || d.State == post.Scheduled || refusedRun(d)
+}
+
+func refusedRun(d *post.Delivery) bool {
+	return d.State == post.Missed && d.Reason != nil && d.Reason.Code == store.ReasonRefused
+}
+
+// withdrawable reports whether an occurrence is withdrawn with its series at now.
+func withdrawable(d *post.Delivery, now time.Time) bool {
+	return openOccurrence(d) && (!refusedRun(d) || d.Due.After(now))
 }
 
 func nextLook(d *post.Delivery) time.Time {

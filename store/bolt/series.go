@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -126,25 +127,22 @@ func (s *Store) DeleteSeries(ctx context.Context, w store.Write, id post.ID, ver
 // whole are free again, so that the edited series can make its own runs at the same times.
 func (t *tx) cancelOpen(series post.ID, c cause, free bool) error {
 	canceled := make(map[post.ID]string) // post → occurrence key
-	for {
-		keys := t.keys(bOpenOcc, series[:], maxChunk)
-		for _, k := range keys {
-			before, err := t.delivery(idAt(k))
-			if err != nil {
-				return err
-			}
-			after := copyOf(before)
-			if err := after.Cancel(); err != nil {
-				return fmt.Errorf("delivery %s: %w", before.ID, err)
-			}
-			if err := t.save(before, after, c); err != nil {
-				return err
-			}
-			canceled[before.Post] = before.Occurrence
+	for _, k := range t.keys(bOpenOcc, series[:], math.MaxInt) {
+		before, err := t.delivery(idAt(k))
+		if err != nil {
+			return err
 		}
-		if len(keys) < maxChunk {
-			break
+		if !withdrawable(before, c.now) {
+			continue
 		}
+		after := copyOf(before)
+		if err := after.Cancel(); err != nil {
+			return fmt.Errorf("delivery %s: %w", before.ID, err)
+		}
+		if err := t.save(before, after, c); err != nil {
+			return err
+		}
+		canceled[before.Post] = before.Occurrence
 	}
 	if !free {
 		return nil
@@ -217,7 +215,7 @@ func (t *tx) cancelNotBegun(p *post.Post, c cause) error {
 		return err
 	}
 	for _, d := range deliveries {
-		if !openOccurrence(d) {
+		if !withdrawable(d, c.now) {
 			continue
 		}
 		after := copyOf(d)
@@ -262,6 +260,9 @@ func (s *Store) Materialize(ctx context.Context, w store.Write, id post.ID, revi
 			if err := t.create(d, now, w.Actor); err != nil {
 				return nil, err
 			}
+			if err := t.refuse(&o[i], cause{now: now, actor: w.Actor}); err != nil {
+				return nil, err
+			}
 			if err := t.put(bOcc, key, append([]byte(nil), d.Post.ID[:]...)); err != nil {
 				return nil, err
 			}
@@ -275,6 +276,24 @@ func (s *Store) Materialize(ctx context.Context, w store.Write, id post.ID, revi
 		return made, t.putSeries(x, now, w.Actor, "")
 	})
 	return made, err
+}
+
+// refuse moves what of a new occurrence cannot be sent to missed.
+func (t *tx) refuse(o *store.Occurrence, c cause) error {
+	for id, why := range o.Refused {
+		before, err := t.delivery(id)
+		if err != nil {
+			return err
+		}
+		after := copyOf(before)
+		if err := after.Miss(store.ReasonRefused, why); err != nil {
+			return fmt.Errorf("delivery %s: %w", id, err)
+		}
+		if err := t.save(before, after, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // OccurrenceMade reports whether the key is taken.

@@ -52,8 +52,11 @@ func (m *model) anySeries(rt *rapid.T) *modelSeries {
 	return m.series[rapid.SampledFrom(ids).Draw(rt, "series")]
 }
 
-// open reports whether an occurrence can still be withdrawn.
-func openRun(d *post.Delivery) bool {
+// openRun reports whether an occurrence can still be withdrawn; one that was made as missed, until its time.
+func (m *model) openRun(d *post.Delivery) bool {
+	if d.State == post.Missed {
+		return d.Reason != nil && d.Reason.Code == store.ReasonRefused && d.Due.After(m.now)
+	}
 	return !d.Begun() && (d.State == post.Draft || d.State == post.InReview || d.State == post.Scheduled)
 }
 
@@ -61,7 +64,7 @@ func openRun(d *post.Delivery) bool {
 func (m *model) withdrawOpen(rt *rapid.T, x *modelSeries, free bool) {
 	for key, id := range x.made {
 		d := m.deliveries[id]
-		if d == nil || !openRun(d) {
+		if d == nil || !m.openRun(d) {
 			continue
 		}
 		m.ok(rt, d.Cancel())
@@ -148,7 +151,7 @@ func (m *model) skip(rt *rapid.T) {
 	key := fmt.Sprint(rapid.IntRange(0, 4).Draw(rt, "occurrence"))
 	m.ok(rt, m.f.s.SkipOccurrence(m.t.Context(), m.write(), x.now.ID, key))
 	id, made := x.made[key]
-	if d := m.deliveries[id]; d != nil && openRun(d) {
+	if d := m.deliveries[id]; d != nil && m.openRun(d) {
 		m.ok(rt, d.Cancel())
 	}
 	if !slices.Contains(x.now.Skipped, key) {
@@ -166,12 +169,17 @@ func (m *model) materialize(rt *rapid.T) {
 	var all []store.Occurrence
 	want := 0
 	stale := revision != x.now.Revision || x.now.Deleted
-	fresh := map[string]*store.NewPost{}
+	fresh, refused := map[string]*store.NewPost{}, map[string]bool{}
 	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(0, 4), 1, 3, rapid.ID[int]).Draw(rt, "occurrences") {
 		key, at := fmt.Sprint(n), m.now.Add(time.Duration(n)*time.Minute)
 		p := m.f.draft(at, acme)
 		p.Post.Series, p.Deliveries[0].Series, p.Deliveries[0].Occurrence = x.now.ID, x.now.ID, key
-		all = append(all, store.Occurrence{Key: key, At: at, Post: p})
+		o := store.Occurrence{Key: key, At: at, Post: p}
+		if rapid.IntRange(0, 3).Draw(rt, "refused") == 0 {
+			o.Refused = map[post.ID]string{p.Deliveries[0].ID: "too long"}
+			refused[key] = true
+		}
+		all = append(all, o)
 		if _, taken := x.made[key]; !taken && !stale {
 			fresh[key] = &p
 			want++
@@ -192,7 +200,11 @@ func (m *model) materialize(rt *rapid.T) {
 	}
 	for key, p := range fresh {
 		x.made[key] = p.Deliveries[0].ID
-		m.deliveries[p.Deliveries[0].ID] = duplicate(&p.Deliveries[0])
+		d := duplicate(&p.Deliveries[0])
+		if refused[key] {
+			m.ok(rt, d.Miss(store.ReasonRefused, "too long"))
+		}
+		m.deliveries[d.ID] = d
 		m.refresh(rt, p.Post.ID)
 	}
 	m.sameSeries(rt, x)

@@ -235,8 +235,12 @@ func Test256HangingBrandRequestsWhileAPersonsPostIsDue(t *testing.T) {
 			w.start()
 			w.send("ann", "mine", 10*time.Second)
 			onTime(w, 10*time.Second)
-			if n := w.s.Status().InFlight; n < 100 {
+			if n := w.s.Status(nil).InFlight; n < 100 {
 				t.Errorf("%d requests hang, want many", n)
+			}
+			of := func(k post.AccountKey) bool { return k.Kind == post.Personal }
+			if st := w.s.Status(of); st.InFlight != 0 || st.Lag > 50*time.Millisecond {
+				t.Errorf("of people's accounts %d hang, and the last was %v late", st.InFlight, st.Lag)
 			}
 		}, accounts...)
 	})

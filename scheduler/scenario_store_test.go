@@ -234,7 +234,7 @@ func TestAResultThatCannotBeWrittenBecauseTheDiskIsFull(t *testing.T) {
 			w.is(first, post.Sending)
 			w.is(second, post.Scheduled)
 			w.said("two-id")
-			if w.s.Status().Halted == "" {
+			if w.s.Status(nil).Halted == "" {
 				t.Error("the status does not say that nothing is claimed")
 			}
 			if n := w.store.turns.Load(); n > 200 {
@@ -245,7 +245,7 @@ func TestAResultThatCannotBeWrittenBecauseTheDiskIsFull(t *testing.T) {
 			w.is(first, post.Published)
 			w.is(second, post.Published)
 			w.said("one-id", "first")
-			if h := w.s.Status().Halted; h != "" {
+			if h := w.s.Status(nil).Halted; h != "" {
 				t.Errorf("it still says %q", h)
 			}
 		}, one, two)

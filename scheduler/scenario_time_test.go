@@ -218,7 +218,7 @@ func TestAMachineThatSleptForHoursSendsNoStorm(t *testing.T) {
 		asleep.Store(int64(165 * time.Minute)) // until minute 180
 		w.skew.Store(int64(165 * time.Minute))
 		w.pass(2 * time.Second)
-		if h := w.s.Status().Halted; h != "" {
+		if h := w.s.Status(nil).Halted; h != "" {
 			t.Errorf("a sleep is taken for a jump of the clock: %s", h)
 		}
 		w.pass(10 * time.Minute)

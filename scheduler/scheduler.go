@@ -74,12 +74,14 @@ type Event struct {
 
 // Status is how the scheduler is doing.
 type Status struct {
-	InFlight  int
+	// InFlight is the number of commits under way, Lag how late the last claim was against the moment from which it
+	// could be sent: of the accounts that were asked about.
+	InFlight int
+	Lag      time.Duration
+	// Preparing is the number of preparations under way.
 	Preparing int
 	// LastTurn is when the clock's goroutine last came round.
 	LastTurn time.Time
-	// Lag is how late the last claim was against the moment from which it could be sent.
-	Lag time.Duration
 	// Halted says why nothing is claimed: a step of the clock, or a store that cannot be written.
 	Halted string
 }
@@ -103,8 +105,7 @@ type Scheduler struct {
 	suspect  atomic.Pointer[suspicion]
 	dates    dates
 	lastTurn atomic.Int64
-	flying   atomic.Int64
-	lag      atomic.Int64
+	flights  flights
 	halted   atomic.Pointer[string]
 }
 
@@ -171,14 +172,11 @@ func (s *Scheduler) Nudge() {
 	}
 }
 
-// Status says how the scheduler is doing. It may be called at any time.
-func (s *Scheduler) Status() Status {
-	st := Status{
-		InFlight:  int(s.flying.Load()),
-		Preparing: s.prepare.count(),
-		LastTurn:  time.UnixMilli(s.lastTurn.Load()).UTC(),
-		Lag:       time.Duration(s.lag.Load()),
-	}
+// Status says how the scheduler is doing, for the accounts that of reports true for; nil stands for all. Even a number
+// tells of another's account. It may be called at any time.
+func (s *Scheduler) Status(of func(post.AccountKey) bool) Status {
+	st := Status{Preparing: s.prepare.count(), LastTurn: time.UnixMilli(s.lastTurn.Load()).UTC()}
+	st.InFlight, st.Lag = s.flights.seen(of)
 	if h := s.halted.Load(); h != nil {
 		st.Halted = *h
 	}
@@ -324,7 +322,7 @@ func (s *Scheduler) forget(o outcome) {
 		delete(s.looking, id)
 	} else {
 		delete(s.inFlight, id)
-		s.flying.Store(int64(len(s.inFlight)))
+		s.flights.end(id)
 	}
 	s.running.Delete(id)
 }

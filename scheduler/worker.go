@@ -35,11 +35,8 @@ func (s *Scheduler) start(work context.Context, w store.Work) {
 		account = lane.account
 	}
 	s.inFlight[w.Delivery.ID] = account
-	s.flying.Store(int64(len(s.inFlight)))
+	s.flights.begin(&w, s.cfg.Now())
 	s.running.Store(w.Delivery.ID, struct{}{})
-	if !w.Ready.IsZero() {
-		s.lag.Store(int64(s.cfg.Now().Sub(w.Ready)))
-	}
 	s.workers.do(func() {
 		a := s.attempt(work, lane, w)
 		d := Decide(a)

@@ -70,10 +70,11 @@ type Key struct {
 
 // Desk is the rest: stops, keys, media, counts and upkeep.
 type Desk interface {
-	// StopAll sets a stop, replacing one of the same scope. From its return on, no turn claims what it matches.
+	// StopAll sets a stop, replacing one of the same scope. From its return on, no turn claims what it matches. There
+	// is no result for w.Once.
 	StopAll(ctx context.Context, w Write, s Stop) error
 	// ResumeAll ends the stop of that scope; late says what becomes of what is overdue. ErrNotFound when there is
-	// none.
+	// none. The result of w.Once is as AccountCounts gives it.
 	ResumeAll(ctx context.Context, w Write, kind post.Kind, brand string, late Late) error
 	// Stops lists the stops.
 	Stops(ctx context.Context) ([]Stop, error)

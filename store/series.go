@@ -67,7 +67,8 @@ type Recurring interface {
 	EditSeries(ctx context.Context, w Write, s Series, version uint64) (Series, error)
 	// DeleteSeries ends a series and cancels its occurrences that have not begun, in the same transaction.
 	DeleteSeries(ctx context.Context, w Write, id post.ID, version uint64) error
-	// SkipOccurrence leaves a tombstone under the key and cancels the occurrence if it is made and has not begun.
+	// SkipOccurrence leaves a tombstone under the key and cancels the occurrence if it is made and has not begun. The
+	// result of w.Once is Series.
 	SkipOccurrence(ctx context.Context, w Write, id post.ID, key string) error
 	// Materialize makes occurrences of a series at that revision, each at most once by its key, and moves Used and
 	// Planned. A key that is there already, made or left out, is passed over. ErrStale when the series has changed.

@@ -125,9 +125,11 @@ type Queue interface {
 	// Expire turns intents whose lease ended before now into unconfirmed, apart from those of the deliveries
 	// given, whose workers are still running here.
 	Expire(ctx context.Context, now time.Time, running func(post.ID) bool) (int, error)
-	// HoldLane holds one account's lane, or that of every account of an app, replacing a hold of the same reason.
+	// HoldLane holds one account's lane, or that of every account of an app, replacing a hold of the same reason. The
+	// result of w.Once is the account's AccountView; nothing for an app.
 	HoldLane(ctx context.Context, w Write, on HoldOn) error
-	// ReleaseLane ends holds of these reasons on an account's lane; late says what becomes of what is overdue.
+	// ReleaseLane ends holds of these reasons on an account's lane; late says what becomes of what is overdue. Where
+	// none of them stands it does nothing. The result of w.Once is AccountView.
 	ReleaseLane(ctx context.Context, w Write, account post.AccountKey, late Late, reasons ...post.HoldReason) error
 	// ReceiptTaken reports whether a part already holds the receipt.
 	ReceiptTaken(ctx context.Context, p post.Platform, remoteID string) (bool, error)

@@ -92,9 +92,9 @@ func (c *call) pauseAccount(ctx context.Context) (*answer, error) {
 	if len(b.Reason) > maxReason {
 		return nil, invalid("reason", "too_long", "wanted: at most 500 bytes")
 	}
-	return c.onAccount(ctx, c.Directory.Pause, func(v store.AccountView) error {
+	return c.onAccount(ctx, c.Directory.Pause, func(w store.Write, v store.AccountView) error {
 		hold := post.Hold{Reason: post.HoldPaused, Since: c.at, Detail: b.Reason, By: c.who.Person}
-		return c.Store.HoldLane(ctx, c.effect(), store.HoldOn{Account: v.Account.Key(), Hold: hold})
+		return c.Store.HoldLane(ctx, w, store.HoldOn{Account: v.Account.Key(), Hold: hold})
 	})
 }
 
@@ -109,13 +109,13 @@ func (c *call) resumeAccount(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.onAccount(ctx, c.Directory.Pause, func(v store.AccountView) error {
-		return c.Store.ReleaseLane(ctx, c.effect(), v.Account.Key(), late, post.HoldPaused, post.HoldRestored)
+	return c.onAccount(ctx, c.Directory.Pause, func(w store.Write, v store.AccountView) error {
+		return c.Store.ReleaseLane(ctx, w, v.Account.Key(), late, post.HoldPaused, post.HoldRestored)
 	})
 }
 
 // onAccount does something to an account and answers with how it then is.
-func (c *call) onAccount(ctx context.Context, ask func(team.Principal, post.Account) team.Answer, do func(store.AccountView) error) (*answer, error) {
+func (c *call) onAccount(ctx context.Context, ask func(team.Principal, post.Account) team.Answer, do func(store.Write, store.AccountView) error) (*answer, error) {
 	s, v, err := c.seenAccount(ctx)
 	if err != nil {
 		return nil, err
@@ -126,15 +126,15 @@ func (c *call) onAccount(ctx context.Context, ask func(team.Principal, post.Acco
 	if err := c.precondition(tagOfAccount(v.Version), false); err != nil {
 		return nil, err
 	}
-	if err := do(v); err != nil {
+	w := c.write(func(result any) *answer {
+		after, _ := result.(store.AccountView)
+		return s.answerAccount(after)
+	})
+	if err := do(w, v); err != nil {
 		return nil, fmt.Errorf("changing the account: %w", err)
 	}
 	c.Scheduler.Nudge()
-	s, v, err = c.seenAccount(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return s.answerAccount(v), nil
+	return c.told(func() (*answer, error) { return c.getAccount(ctx) })
 }
 
 func (c *call) verifyAccount(ctx context.Context) (*answer, error) {

@@ -133,15 +133,24 @@ func (c *call) write(render func(result any) *answer) store.Write {
 	if c.once != nil {
 		once := *c.once
 		once.Answer = func(result any) []byte {
-			c.rendered = true
-			return c.keep(render(result))
+			c.rendered = render(result)
+			return c.keep(c.rendered)
 		}
 		w.Once = &once
 	}
 	return w
 }
 
-// effect is a write whose answer is stored by runOnce afterwards.
+// told gives what the store was given as the answer, so that a repeated request is told the same, and without an
+// idempotency key what read finds now.
+func (c *call) told(read func() (*answer, error)) (*answer, error) {
+	if c.rendered != nil {
+		return c.rendered, nil
+	}
+	return read()
+}
+
+// effect is a write without an idempotency key, or one whose answer runOnce stores afterwards.
 func (c *call) effect() store.Write { return store.Write{Now: c.at, Actor: c.who.Person} }
 
 // keep is an answer as it is stored.
@@ -221,7 +230,7 @@ func (c *call) runOnce(ctx context.Context, rt *route) (*answer, error) {
 	if replayed, ok := errors.AsType[*store.ReplayedError](err); ok {
 		return c.replay(replayed.Answer)
 	}
-	if err != nil || c.rendered {
+	if err != nil || c.rendered != nil {
 		return out, err
 	}
 	// The effect went without a transaction that keeps answers: it may be repeated without harm, so that storing the

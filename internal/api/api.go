@@ -35,7 +35,8 @@ const Base = "/api/v1"
 
 // Scheduler is what the API asks of the scheduler.
 type Scheduler interface {
-	Status() scheduler.Status
+	// Status says how it is doing, for the accounts that of reports true for; nil stands for all.
+	Status(of func(post.AccountKey) bool) scheduler.Status
 	// Nudge wakes the clock after a write. It must not block.
 	Nudge()
 	// Verify asks the platform whose token the account holds; store.ErrNotFound when nothing here speaks for it.

@@ -32,10 +32,19 @@ type fakeScheduler struct {
 	nudges atomic.Int64
 	now    func() time.Time
 	verify error
+	// flying are the accounts with a request under way, each as late as its number says.
+	flying map[post.AccountKey]time.Duration
 }
 
-func (f *fakeScheduler) Status() scheduler.Status {
-	return scheduler.Status{LastTurn: f.now(), InFlight: 0}
+func (f *fakeScheduler) Status(of func(post.AccountKey) bool) scheduler.Status {
+	out := scheduler.Status{LastTurn: f.now()}
+	for k, lag := range f.flying {
+		if of == nil || of(k) {
+			out.InFlight++
+			out.Lag = max(out.Lag, lag)
+		}
+	}
+	return out
 }
 func (f *fakeScheduler) Nudge() { f.nudges.Add(1) }
 func (f *fakeScheduler) Verify(context.Context, post.AccountKey) error {

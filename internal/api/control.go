@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"crier/internal/civil"
@@ -66,12 +67,20 @@ func (c *call) pauseAll(ctx context.Context) (*answer, error) {
 			return nil, invalid("until", civil.CodeInPast, "the time lies in the past")
 		}
 	}
-	if err := c.Store.StopAll(ctx, c.effect(), stop); err != nil {
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stopped := func(any) *answer {
+		flying := c.Scheduler.Status(func(k post.AccountKey) bool { return s.sees(k) && stop.Matches(s.accounts[k].Account, c.at) })
+		return &answer{body: Paused{Stop: stopView(stop), InFlight: flying.InFlight, NotStopped: []string{}}}
+	}
+	if err := c.Store.StopAll(ctx, c.write(stopped), stop); err != nil {
 		return nil, fmt.Errorf("stopping: %w", err)
 	}
 	c.Scheduler.Nudge()
 	c.Log.WarnContext(ctx, "stopped by a person", "person", c.who.Person, "kind", b.Kind, "brand", stop.Brand)
-	return &answer{body: Paused{Stop: stopView(stop), InFlight: c.Scheduler.Status().InFlight, NotStopped: []string{}}}, nil
+	return c.told(func() (*answer, error) { return stopped(nil), nil })
 }
 
 func (c *call) resumeAll(ctx context.Context) (*answer, error) {
@@ -87,7 +96,15 @@ func (c *call) resumeAll(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.Store.ResumeAll(ctx, c.effect(), kind, b.Brand, late)
+	s, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.stops = slices.DeleteFunc(s.stops, func(x store.Stop) bool { return x.Kind == kind && x.Brand == b.Brand })
+	err = c.Store.ResumeAll(ctx, c.write(func(result any) *answer {
+		counts, _ := result.(map[post.AccountKey]store.AccountCounts)
+		return &answer{body: c.standing(s, counts)}
+	}), kind, b.Brand, late)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, problem(http.StatusConflict, "not_paused", "there is no such stop: GET /status lists those that are")
 	}
@@ -96,7 +113,7 @@ func (c *call) resumeAll(ctx context.Context) (*answer, error) {
 	}
 	c.Scheduler.Nudge()
 	c.Log.WarnContext(ctx, "resumed by a person", "person", c.who.Person, "kind", b.Kind, "brand", b.Brand)
-	return c.status(ctx)
+	return c.told(func() (*answer, error) { return c.status(ctx) })
 }
 
 func (c *call) status(ctx context.Context) (*answer, error) {
@@ -104,13 +121,23 @@ func (c *call) status(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := c.Scheduler.Status()
+	counts, err := c.Store.AccountCounts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("counting: %w", err)
+	}
+	return &answer{body: c.standing(s, counts)}, nil
+}
+
+// standing is how Crier is doing, as far as the asker may know.
+func (c *call) standing(s *sight, counts map[post.AccountKey]store.AccountCounts) Status {
+	st := c.Scheduler.Status(s.sees)
 	out := Status{
 		Version: c.Version, Time: stamp(c.at), InFlight: st.InFlight, LagMS: st.Lag.Milliseconds(), Halted: st.Halted,
 		Counts: map[string]map[string]int{}, Stops: []StopView{}, Holds: []AccountHolds{},
 	}
 	if st.LastTurn.UnixMilli() > 0 {
-		out.LastTick = stampOr(st.LastTurn)
+		// To the second, in which the clock comes round anyway: the moment of a turn is that of somebody's post.
+		out.LastTick = stampOr(st.LastTurn.Truncate(time.Second))
 	}
 	for _, x := range s.stops {
 		if !x.Hold.Open(c.at) && (x.Brand == "" || c.Directory.Stop(c.who, x.Kind, x.Brand).Visible) {
@@ -122,19 +149,13 @@ func (c *call) status(ctx context.Context) (*answer, error) {
 			out.Holds = append(out.Holds, AccountHolds{Account: k.Handle, Holds: holds})
 		}
 	}
-	if err := c.counts(ctx, s, &out); err != nil {
-		return nil, err
-	}
-	return &answer{body: out}, nil
+	s.count(counts, &out)
+	return out
 }
 
-// counts tells how many deliveries there are, and when the next is due, of the accounts that the asker sees: even a
+// count tells how many deliveries there are, and when the next is due, of the accounts that the asker sees: even a
 // number tells of another's.
-func (c *call) counts(ctx context.Context, s *sight, out *Status) error {
-	all, err := c.Store.AccountCounts(ctx)
-	if err != nil {
-		return fmt.Errorf("counting: %w", err)
-	}
+func (s *sight) count(all map[post.AccountKey]store.AccountCounts, out *Status) {
 	for _, kind := range post.Kinds() {
 		out.Counts[string(kind)] = map[string]int{}
 	}
@@ -152,7 +173,6 @@ func (c *call) counts(ctx context.Context, s *sight, out *Status) error {
 		}
 	}
 	out.NextDue = stampOr(next)
-	return nil
 }
 
 func (a *api) healthz(w http.ResponseWriter, _ *http.Request) {
@@ -197,7 +217,7 @@ func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, id, problem(http.StatusServiceUnavailable, "not_ready", "the store cannot be written"))
 		return
 	}
-	if age := a.Now().Sub(a.Scheduler.Status().LastTurn); age > freshTick {
+	if age := a.Now().Sub(a.Scheduler.Status(nil).LastTurn); age > freshTick {
 		writeProblem(w, id, problem(http.StatusServiceUnavailable, "not_ready", "the scheduler has not come round lately"))
 		return
 	}

@@ -63,8 +63,8 @@ type call struct {
 	raw   []byte // the body; empty for multipart
 	query any    // pointer to the route's query type
 	once  *store.Once
-	// rendered says that the store was given the answer with the effect.
-	rendered bool
+	// rendered is the answer that the store was given with the effect; nil when it was given none.
+	rendered *answer
 	// secret says that the answer holds a secret, so that it is stored sealed.
 	secret bool
 	handed bool // it has a hand: see atHand

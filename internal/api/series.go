@@ -492,14 +492,19 @@ func (c *call) skipRun(ctx context.Context) (*answer, error) {
 	if !known {
 		return nil, invalid("run", "run_unknown", "the series has no such run ahead: its preview names them")
 	}
-	if err := c.Store.SkipOccurrence(ctx, c.effect(), x.ID, b.Run); err != nil {
+	problems, err := c.refusals(ctx, &x)
+	if err != nil {
+		return nil, err
+	}
+	err = c.Store.SkipOccurrence(ctx, c.write(func(result any) *answer {
+		after, _ := result.(store.Series)
+		return c.answerSeries(0, &after, problems)
+	}), x.ID, b.Run)
+	if err != nil {
 		return nil, fmt.Errorf("leaving a run out: %w", err)
 	}
 	c.Scheduler.Nudge()
-	if x, err = c.Store.SeriesByID(ctx, x.ID); err != nil {
-		return nil, fmt.Errorf("reading the series: %w", err)
-	}
-	return c.seriesAnswer(ctx, &x)
+	return c.told(func() (*answer, error) { return c.getSeries(ctx) })
 }
 
 // seriesScope is what writing a series needs: its posts are never drafts.

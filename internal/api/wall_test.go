@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"crier/internal/post"
 )
 
 // Two people who bring the same bytes learn nothing of each other: neither words nor times.
@@ -64,6 +66,29 @@ func TestStatusCountsWhatTheAskerSeesAlone(t *testing.T) {
 		if r.at("counts", "brand", "scheduled") != want.scheduled || r.text("next_due") != want.next {
 			t.Errorf("status: %s, want %v", r.raw, want)
 		}
+	}
+}
+
+// What is under way for others, and how late it was, is no word of the status that one asks for.
+func TestStatusTellsOfNoOthersSending(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	acme, mia := post.AccountKey{Kind: post.Brand, Handle: "acme-x"}, post.AccountKey{Kind: post.Personal, Handle: "mia-x"}
+	h.sched.flying = map[post.AccountKey]time.Duration{acme: 20 * time.Millisecond, mia: 3 * time.Second}
+	h.sched.now = func() time.Time { return h.deps.Now().Add(-817 * time.Millisecond) }
+	for who, want := range map[string]struct{ flying, lag float64 }{
+		"zoe": {0, 0}, "jo": {1, 20}, "mia": {2, 3000}, "boss": {1, 20},
+	} {
+		r := h.ask(who, "GET", "/api/v1/status", "").want(200)
+		if r.at("in_flight") != want.flying || r.at("lag_ms") != want.lag || !strings.HasSuffix(r.text("last_tick"), ".000Z") {
+			t.Errorf("%s is told: %s", who, r.raw)
+		}
+	}
+	if r := h.ask("boss", "POST", "/api/v1/pause", "").want(200); r.at("in_flight") != 1.0 {
+		t.Errorf("who stops everything is told: %s", r.raw)
+	}
+	if r := h.ask("mia", "POST", "/api/v1/pause", `{"brand":"acme"}`).want(200); r.at("in_flight") != 1.0 {
+		t.Errorf("who stops the brand is told: %s", r.raw)
 	}
 }
 

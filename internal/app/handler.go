@@ -36,7 +36,7 @@ func (a *App) serveAPI(outlets []scheduler.Outlet, secrets config.Secrets) error
 		Outlets: a.apiOutlets(outlets), ConfiguredKeys: keys, Sealer: a.sealer, Hub: a.hub, GoingDown: a.goingDown.Load,
 		NewID: newID, Now: a.opts.Now, Log: a.opts.Log, Version: a.opts.Version, PlanSeries: a.planner.PlanOne,
 		Refusals: a.refusals,
-		Stall: a.opts.HTTP.Stall,
+		Stall:    a.opts.HTTP.Stall,
 	})
 	if err != nil {
 		return fmt.Errorf("the API: %w", err)

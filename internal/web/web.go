@@ -39,8 +39,9 @@ type Store interface {
 
 // Deps is what the pages are made from.
 type Deps struct {
-	Store  Store
-	Status func() scheduler.Status
+	Store Store
+	// Status says how the scheduler is doing for some accounts.
+	Status func(of func(post.AccountKey) bool) scheduler.Status
 	Now    func() time.Time
 	Log    *slog.Logger
 	// Version is the program's.
@@ -139,7 +140,7 @@ func (p *pages) front(w http.ResponseWriter, r *http.Request) {
 
 func (p *pages) read(ctx context.Context, local bool) (*view, error) {
 	now := post.Instant(p.Now())
-	st := p.Status()
+	st := p.Status(brandOnly)
 	counts, err := p.Store.Counts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("counting: %w", err)

@@ -43,7 +43,14 @@ func (shelf) Stops(context.Context) ([]store.Stop, error) {
 func TestThePageTellsEachAskerWhatTheyMayKnow(t *testing.T) {
 	t.Parallel()
 	h, err := web.New(web.Deps{
-		Store: shelf{}, Status: func() scheduler.Status { return scheduler.Status{} }, Now: time.Now,
+		Store: shelf{}, Now: time.Now,
+		Status: func(of func(post.AccountKey) bool) scheduler.Status {
+			out := scheduler.Status{InFlight: 5, Lag: 3 * time.Millisecond}
+			if of == nil || of(post.AccountKey{Kind: post.Personal, Handle: "mia-x"}) {
+				out = scheduler.Status{InFlight: 73, Lag: 73 * time.Second}
+			}
+			return out
+		},
 		Log: slog.New(slog.DiscardHandler), Version: "test",
 	})
 	if err != nil {
@@ -72,6 +79,9 @@ func TestThePageTellsEachAskerWhatTheyMayKnow(t *testing.T) {
 			body := w.Body.String()
 			if w.Code != http.StatusOK || !strings.Contains(body, "<dd>41</dd>") {
 				t.Fatalf("%d %s", w.Code, body)
+			}
+			if !strings.Contains(body, "5 in flight") || !strings.Contains(body, "3ms") {
+				t.Errorf("how the brands' sending is doing: %s", body)
 			}
 			if got := strings.Contains(body, "acme"); got != tt.local {
 				t.Errorf("shows brands: %v, want %v", got, tt.local)

@@ -60,23 +60,29 @@ func (s *Store) DeleteKey(ctx context.Context, w store.Write, id string) error {
 // AccountCounts gives the number of deliveries of each account.
 func (s *Store) AccountCounts(ctx context.Context) (out map[post.AccountKey]store.AccountCounts, err error) {
 	err = s.read(ctx, func(t *tx) error {
-		out = map[post.AccountKey]store.AccountCounts{}
-		return t.scan(bLaneState, nil, func(k, v []byte) (bool, error) {
-			key, ok := cutAccount(k)
-			if !ok {
-				return false, corrupt(bLaneState, k, errShort)
-			}
-			l, err := decodeLane(key, v, nil)
-			if err != nil {
-				return false, err
-			}
-			c := store.AccountCounts{ByState: l.counts.view()}
-			if head := t.headKey(key); head != nil {
-				c.NextDue = instant(keyMillis(head[len(k):]))
-			}
-			out[key] = c
-			return true, nil
-		})
+		out, err = t.accountCounts()
+		return err
+	})
+	return out, err
+}
+
+func (t *tx) accountCounts() (map[post.AccountKey]store.AccountCounts, error) {
+	out := map[post.AccountKey]store.AccountCounts{}
+	err := t.scan(bLaneState, nil, func(k, v []byte) (bool, error) {
+		key, ok := cutAccount(k)
+		if !ok {
+			return false, corrupt(bLaneState, k, errShort)
+		}
+		l, err := decodeLane(key, v, t.words)
+		if err != nil {
+			return false, err
+		}
+		c := store.AccountCounts{ByState: l.counts.view()}
+		if head := t.headKey(key); head != nil {
+			c.NextDue = instant(keyMillis(head[len(k):]))
+		}
+		out[key] = c
+		return true, nil
 	})
 	return out, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"crier/internal/post"
@@ -14,17 +15,31 @@ import (
 
 // HoldLane holds one account's lane, or that of every account of an app.
 func (s *Store) HoldLane(ctx context.Context, w store.Write, on store.HoldOn) error {
-	now := post.Instant(w.Now)
-	return s.write(ctx, now, func(t *tx) error {
+	return s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
 		if err := t.hold(on, now); err != nil {
-			return err
+			return nil, err
 		}
 		c := post.Change{At: now, Actor: w.Actor, Type: "account.held", Detail: string(on.Hold.Reason)}
 		if on.App == "" {
 			c.Account = on.Account.String()
 		}
-		return t.change(&c)
+		if err := t.change(&c); err != nil || w.Once == nil || on.App != "" {
+			return nil, err
+		}
+		return t.accountNow(on.Account, now)
 	})
+}
+
+// accountNow gives an account as what this transaction has done leaves it.
+func (t *tx) accountNow(key post.AccountKey, now time.Time) (v store.AccountView, err error) {
+	if err := t.settleLanes(now); err != nil {
+		return v, err
+	}
+	var r accountRecord
+	if err := t.getJSON(bAccount, accountKey(key), &r); err != nil {
+		return v, fmt.Errorf("account %s: %w", key, err)
+	}
+	return t.accountView(r)
 }
 
 // hold sets a hold on one lane, or on all of an app.
@@ -54,38 +69,70 @@ func (t *tx) hold(on store.HoldOn, now time.Time) error {
 func (s *Store) ReleaseLane(ctx context.Context, w store.Write, account post.AccountKey, late store.Late, reasons ...post.HoldReason) error {
 	now := post.Instant(w.Now)
 	if late == store.LateMiss {
-		if err := s.missOverdue(ctx, now, w.Actor, account); err != nil {
-			return err
-		}
-	}
-	return s.write(ctx, now, func(t *tx) error {
-		l, err := t.lane(account)
+		held, err := s.held(ctx, w, account, reasons)
 		if err != nil {
 			return err
 		}
-		if l.stored == nil {
-			return fmt.Errorf("account %s: %w", account, store.ErrNotFound)
-		}
-		dropped := false
-		for _, r := range reasons {
-			dropped = l.dropHold(r, now) || dropped
-		}
-		if late == store.LateSend {
-			t.waive(l, now)
-		}
-		if !dropped {
-			return nil
-		}
-		details := make([]byte, 0, 32)
-		for i, r := range reasons {
-			if i > 0 {
-				details = append(details, ' ')
+		if held {
+			if err := s.missOverdue(ctx, now, w.Actor, account); err != nil {
+				return err
 			}
-			details = append(details, r...)
 		}
-		return t.change(&post.Change{
-			At: now, Actor: w.Actor, Type: "account.released", Account: account.String(), Detail: string(details),
-		})
+	}
+	return s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
+		l, err := t.lane(account)
+		if err != nil {
+			return nil, err
+		}
+		if l.stored == nil {
+			return nil, fmt.Errorf("account %s: %w", account, store.ErrNotFound)
+		}
+		if err := t.release(l, cause{now: now, actor: w.Actor}, late, reasons); err != nil || w.Once == nil {
+			return nil, err
+		}
+		return t.accountNow(account, now)
+	})
+}
+
+// held reports whether a hold of one of the reasons stands on an account's lane. A request that was answered before is
+// refused with its answer.
+func (s *Store) held(ctx context.Context, w store.Write, account post.AccountKey, reasons []post.HoldReason) (held bool, err error) {
+	now := post.Instant(w.Now)
+	err = s.read(ctx, func(t *tx) error {
+		if err := t.answered(now, w.Once); err != nil {
+			return err
+		}
+		l, err := decodeLane(account, t.get(bLaneState, accountKey(account)))
+		if err == nil {
+			held = l.heldBy(reasons, now)
+		}
+		return err
+	})
+	return held, err
+}
+
+func (l *lane) heldBy(reasons []post.HoldReason, now time.Time) bool {
+	return slices.ContainsFunc(l.holds, func(h post.Hold) bool { return slices.Contains(reasons, h.Reason) && !h.Open(now) })
+}
+
+// release ends holds of a lane. What waited for something else than them is nobody's to send or to miss.
+func (t *tx) release(l *lane, c cause, late store.Late, reasons []post.HoldReason) error {
+	held, dropped := l.heldBy(reasons, c.now), false
+	for _, r := range reasons {
+		dropped = l.dropHold(r, c.now) || dropped
+	}
+	if late == store.LateSend && held {
+		t.waive(l, c.now)
+	}
+	if !dropped {
+		return nil
+	}
+	words := make([]string, len(reasons))
+	for i, r := range reasons {
+		words[i] = string(r)
+	}
+	return t.change(&post.Change{
+		At: c.now, Actor: c.actor, Type: "account.released", Account: l.key.String(), Detail: strings.Join(words, " "),
 	})
 }
 
@@ -152,13 +199,12 @@ func stopKey(kind post.Kind, brand string) []byte { return pairKey(string(kind),
 
 // StopAll sets a stop.
 func (s *Store) StopAll(ctx context.Context, w store.Write, stop store.Stop) error {
-	now := post.Instant(w.Now)
-	return s.write(ctx, now, func(t *tx) error {
+	return s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
 		t.stopped = false
 		if err := t.putJSON(bStop, stopKey(stop.Kind, stop.Brand), stop); err != nil {
-			return err
+			return nil, err
 		}
-		return t.change(&post.Change{At: now, Actor: w.Actor, Type: "stopped", Detail: scopeName(stop.Kind, stop.Brand)})
+		return nil, t.change(&post.Change{At: now, Actor: w.Actor, Type: "stopped", Detail: scopeName(stop.Kind, stop.Brand)})
 	})
 }
 
@@ -179,6 +225,9 @@ func (s *Store) ResumeAll(ctx context.Context, w store.Write, kind post.Kind, br
 	var lanes []post.AccountKey
 	err := s.read(ctx, func(t *tx) error {
 		lanes = nil
+		if err := t.answered(now, w.Once); err != nil {
+			return err
+		}
 		if t.get(bStop, key) == nil {
 			return fmt.Errorf("stop of %s: %w", scopeName(kind, brand), store.ErrNotFound)
 		}
@@ -226,14 +275,18 @@ func (s *Store) ResumeAll(ctx context.Context, w store.Write, kind post.Kind, br
 			return err
 		}
 	}
-	return s.write(ctx, now, func(t *tx) error {
+	return s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
 		t.stopped = false
 		if t.get(bStop, key) == nil {
-			return fmt.Errorf("stop of %s: %w", scopeName(kind, brand), store.ErrNotFound)
+			return nil, fmt.Errorf("stop of %s: %w", scopeName(kind, brand), store.ErrNotFound)
 		}
 		t.wake = true
-		return errors.Join(t.del(bStop, key),
+		err := errors.Join(t.del(bStop, key),
 			t.change(&post.Change{At: now, Actor: w.Actor, Type: "resumed", Detail: scopeName(kind, brand)}))
+		if err != nil || w.Once == nil {
+			return nil, err
+		}
+		return t.accountCounts()
 	})
 }
 

@@ -195,7 +195,7 @@ func (s *Store) SkipOccurrence(ctx context.Context, w store.Write, id post.ID, k
 			}
 		}
 		if slices.Contains(x.Skipped, key) {
-			return nil, nil //nolint:nilnil // there is no result to tell
+			return *x, nil
 		}
 		x.Skipped = append(x.Skipped, key)
 		x.Version++
@@ -204,7 +204,7 @@ func (s *Store) SkipOccurrence(ctx context.Context, w store.Write, id post.ID, k
 				return nil, err
 			}
 		}
-		return nil, t.putSeries(x, now, w.Actor, "series.skipped")
+		return *x, t.putSeries(x, now, w.Actor, "series.skipped")
 	})
 }
 

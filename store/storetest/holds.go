@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"crier/internal/post"
 	"crier/store"
 )
@@ -180,6 +182,84 @@ func runHolds(t *testing.T, b Backend) {
 			}
 		}
 	})
+	t.Run("an end of a pause that nobody set sends and misses nothing", func(t *testing.T) {
+		t.Parallel()
+		for _, late := range []store.Late{store.LateApply, store.LateSend, store.LateMiss} {
+			f := open(t, b)
+			first, behind := f.schedule(f.now, acme), f.schedule(f.now, acme)
+			f.claim(first)
+			f.now = f.now.Add(time.Second)
+			f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), acme, late, post.HoldPaused, post.HoldRestored))
+			f.state(behind, post.Scheduled)
+			f.sound()
+		}
+	})
+	t.Run("holds and stops happen once for a client's key", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		told := map[string]any{}
+		under := func(key string) store.Write {
+			w := f.by("ann")
+			w.Once = &store.Once{Client: "c", Key: key, Answer: func(result any) []byte {
+				told[key] = result
+				return []byte(key)
+			}}
+			return w
+		}
+		stop := store.Stop{Brand: "acme", Hold: hold(post.HoldPaused, time.Time{})}
+		for _, deed := range []struct {
+			name       string
+			do, undone func(store.Write) error
+		}{
+			{"hold", func(w store.Write) error {
+				return f.s.HoldLane(t.Context(), w, store.HoldOn{Account: acme, Hold: hold(post.HoldPaused, time.Time{})})
+			}, func(w store.Write) error {
+				return f.s.ReleaseLane(t.Context(), w, acme, store.LateMiss, post.HoldPaused)
+			}},
+			{"stop", func(w store.Write) error { return f.s.StopAll(t.Context(), w, stop) }, func(w store.Write) error {
+				return f.s.ResumeAll(t.Context(), w, "", "acme", store.LateMiss)
+			}},
+		} {
+			f.ok(deed.do(under(deed.name)))
+			f.ok(deed.undone(under("end of " + deed.name)))
+			before := f.shown()
+			for key, do := range map[string]func(store.Write) error{deed.name: deed.do, "end of " + deed.name: deed.undone} {
+				err := do(under(key))
+				if again, ok := errors.AsType[*store.ReplayedError](err); !ok || string(again.Answer) != key {
+					t.Errorf("%s again: %v", key, err)
+				}
+			}
+			if diff := cmp.Diff(before, f.shown()); diff != "" {
+				t.Errorf("%s again (-before +after):\n%s", deed.name, diff)
+			}
+		}
+		v, err := f.s.AccountByHandle(t.Context(), acme.Handle)
+		f.ok(err)
+		if diff := cmp.Diff(v, told["end of hold"]); diff != "" {
+			t.Errorf("the result of the release (-read +told):\n%s", diff)
+		}
+		if held, ok := told["hold"].(store.AccountView); !ok || len(held.Holds) != 1 || held.Version >= v.Version {
+			t.Errorf("the result of the hold: %+v", told["hold"])
+		}
+		counts, err := f.s.AccountCounts(t.Context())
+		f.ok(err)
+		if diff := cmp.Diff(counts, told["end of stop"]); diff != "" {
+			t.Errorf("the result of the end of the stop (-read +told):\n%s", diff)
+		}
+		f.sound()
+	})
+}
+
+// shown is what holds and stops leave.
+func (f *fixture) shown() []any {
+	f.t.Helper()
+	accounts, err := f.s.ListAccounts(f.t.Context())
+	f.ok(err)
+	stops, err := f.s.Stops(f.t.Context())
+	f.ok(err)
+	changes, err := f.s.Changes(f.t.Context(), 0, 1000)
+	f.ok(err)
+	return []any{accounts, stops, len(changes)}
 }
 
 func runPrepare(t *testing.T, b Backend) {

@@ -174,6 +174,11 @@ func (m *model) hold(rt *rapid.T) {
 func (m *model) release(rt *rapid.T) {
 	k := rapid.SampledFrom(m.keys()).Draw(rt, "account")
 	late := rapid.SampledFrom([]store.Late{store.LateApply, store.LateSend, store.LateMiss}).Draw(rt, "late")
+	held := false
+	for _, r := range []post.HoldReason{post.HoldPaused, post.HoldRateLimited} {
+		h, set := m.holds[k][r]
+		held = held || (set && !h.Open(m.now))
+	}
 	m.ok(rt, m.f.s.ReleaseLane(m.t.Context(), m.write(), k, late, post.HoldPaused, post.HoldRateLimited))
 	delete(m.holds[k], post.HoldPaused)
 	delete(m.holds[k], post.HoldRateLimited)
@@ -181,7 +186,7 @@ func (m *model) release(rt *rapid.T) {
 		m.excused[k] = later(m.excused[k], m.now)
 	}
 	for _, d := range m.deliveries {
-		if late == store.LateMiss && d.Account == k {
+		if late == store.LateMiss && held && d.Account == k {
 			m.miss(rt, d)
 		}
 	}

@@ -94,8 +94,9 @@ type Desk interface {
 	// delivery that failed, was missed or is partial does not count.
 	DeleteMedia(ctx context.Context, w Write, id string) error
 	// WithdrawMedia takes back the uploads of a file that mine reports true for. While somebody else has uploaded the
-	// same file it stays, for them; else it is forgotten as by DeleteMedia, and gone is true.
-	WithdrawMedia(ctx context.Context, w Write, id string, mine func(uploader string) bool) (gone bool, err error)
+	// same file, or it is still needed on an account that sees does not report true for, it stays, for them; else it is
+	// forgotten as by DeleteMedia, and gone is true.
+	WithdrawMedia(ctx context.Context, w Write, id string, mine func(uploader string) bool, sees func(post.AccountKey) bool) (gone bool, err error)
 
 	// Replay gives the stored answer for a client's key: ErrNotFound, ErrIdempotencyMismatch, or the answer.
 	Replay(ctx context.Context, now time.Time, o Once) ([]byte, error)

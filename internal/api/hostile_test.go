@@ -207,6 +207,26 @@ func TestDeletingAFileThatAnotherPersonUploadedTooLeavesItToThem(t *testing.T) {
 	h.ask("mia", "DELETE", file, "").code(409, "in_use")
 }
 
+// Who deletes the last upload of a file is not told that somebody whom they do not see still needs it.
+func TestDeletingAFileTellsOfNoUseThatIsHidden(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	upload := func(person string) string {
+		return h.ask(person, "POST", "/api/v1/media", `{"url":"https://a.example/a.png"}`).want(201).text("id")
+	}
+	id := upload("mia")
+	file := "/api/v1/media/" + id
+	upload("jo")
+	h.ask("mia", "POST", posts, `{"text":"mine","targets":["mia-x"],"at":"2026-12-01T09:00","media":["`+id+`"]}`).want(201)
+	key := h.ask("mia", "POST", keys, `{"name":"brand","scopes":["admin"],"accounts":["acme-x"]}`).want(201).text("key")
+	h.ask(key, "DELETE", file, "").want(204) // hers, through a key that does not see her own account
+	h.ask("jo", "DELETE", file, "").want(204)
+	h.ask("jo", "GET", file, "").want(404)
+	h.ask("mia", "GET", file+"/content", "").want(200)
+	h.ask("jo", "POST", posts, `{"text":"x","media":["`+upload("jo")+`"],"targets":["acme-x"],"at":"2026-12-01T09:00"}`).want(201)
+	h.ask("jo", "DELETE", file, "").code(409, "in_use")
+}
+
 // slow is a body that never comes, over a connection whose deadline is seen.
 type slow struct {
 	http.ResponseWriter

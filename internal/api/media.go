@@ -378,12 +378,12 @@ func (c *call) deleteMedia(ctx context.Context) (*answer, error) {
 		return nil, err
 	}
 	if c.uploaded(&m) {
-		gone, err := c.Store.WithdrawMedia(ctx, c.effect(), m.ID, c.mine)
+		gone, err := c.Store.WithdrawMedia(ctx, c.effect(), m.ID, c.mine, s.sees)
 		if err != nil {
 			return nil, fmt.Errorf("removing the file: %w", err)
 		}
 		if !gone {
-			return &answer{}, nil // somebody else has uploaded the same, which is not the asker's to know or to end
+			return &answer{}, nil // somebody else has uploaded the same or needs it, which is not the asker's to know or to end
 		}
 	} else if err := c.Store.DeleteMedia(ctx, c.effect(), m.ID); err != nil {
 		return nil, fmt.Errorf("removing the file: %w", err)

@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -167,7 +168,7 @@ func (s *Store) DeleteMedia(ctx context.Context, w store.Write, id string) error
 		if err != nil {
 			return nil, err
 		}
-		if err := t.checkUnused(id); err != nil {
+		if _, err := t.checkUnused(id, func(post.AccountKey) bool { return true }); err != nil {
 			return nil, err
 		}
 		return nil, errors.Join(t.del(bMedia, []byte(id)), t.del(bMediaTime, mediaTimeKey(&m)))
@@ -175,26 +176,37 @@ func (s *Store) DeleteMedia(ctx context.Context, w store.Write, id string) error
 }
 
 // WithdrawMedia takes back uploads of a file, and forgets it with the last of them.
-func (s *Store) WithdrawMedia(ctx context.Context, w store.Write, id string, mine func(string) bool) (gone bool, err error) {
+func (s *Store) WithdrawMedia(ctx context.Context, w store.Write, id string, mine func(string) bool, sees func(post.AccountKey) bool) (gone bool, err error) {
 	err = s.once(ctx, w, func(t *tx, _ time.Time) (any, error) {
 		var m store.Media
 		if err := t.getJSON(bMedia, []byte(id), &m); err != nil {
 			return nil, fmt.Errorf("media: %w", err)
 		}
 		m.Uploads = slices.DeleteFunc(m.Uploads, func(u store.Upload) bool { return mine(u.By) })
-		if gone = len(m.Uploads) == 0; !gone {
-			return nil, t.putJSON(bMedia, []byte(id), m)
+		if gone = len(m.Uploads) == 0; gone {
+			needed, err := t.checkUnused(id, sees)
+			if err != nil {
+				return nil, err
+			}
+			gone = !needed
 		}
-		if err := t.checkUnused(id); err != nil {
-			return nil, err
+		if !gone {
+			return nil, t.putJSON(bMedia, []byte(id), m)
 		}
 		return nil, errors.Join(t.del(bMedia, []byte(id)), t.del(bMediaTime, mediaTimeKey(&m)))
 	})
 	return gone && err == nil, err
 }
 
-func (t *tx) checkUnused(id string) error {
-	err := t.scan(bMediaUse, pairKey(id, ""), func(k, _ []byte) (bool, error) {
+// checkUnused refuses if a file is still needed on an account that sees reports true for, and reports whether it is on
+// another: to whoever does not see that, the refusal would tell of it.
+func (t *tx) checkUnused(id string, sees func(post.AccountKey) bool) (elsewhere bool, err error) {
+	prefix := pairKey(id, "")
+	err = t.scan(bMediaUse, prefix, func(k, _ []byte) (bool, error) {
+		account, ok := cutAccount(k[len(prefix):])
+		if !ok {
+			return false, corrupt(bMediaUse, k, errShort)
+		}
 		p, err := t.post(idAt(k))
 		if err != nil {
 			return false, err
@@ -203,20 +215,26 @@ func (t *tx) checkUnused(id string) error {
 		if err != nil {
 			return false, err
 		}
-		if slices.ContainsFunc(deliveries, needsMedia) {
+		if !slices.ContainsFunc(deliveries, needsMedia) {
+			return true, nil
+		}
+		if sees(account) {
 			return false, fmt.Errorf("media: %w: post %s", store.ErrInUse, p.ID)
 		}
+		elsewhere = true
 		return true, nil
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
-	return t.eachSeries(func(x *store.Series) error {
-		for _, raw := range x.Posts {
-			if !x.Deleted && bytes.Contains(raw, []byte(id)) {
-				return fmt.Errorf("media: %w: recurring post %s", store.ErrInUse, x.ID)
-			}
+	return elsewhere, t.eachSeries(func(x *store.Series) error {
+		if x.Deleted || !slices.ContainsFunc(x.Posts, func(raw json.RawMessage) bool { return bytes.Contains(raw, []byte(id)) }) {
+			return nil
 		}
+		if !slices.ContainsFunc(x.Accounts, func(k post.AccountKey) bool { return !sees(k) }) {
+			return fmt.Errorf("media: %w: recurring post %s", store.ErrInUse, x.ID)
+		}
+		elsewhere = true
 		return nil
 	})
 }

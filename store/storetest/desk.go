@@ -294,6 +294,8 @@ func runSeries(t *testing.T, b Backend) {
 	})
 }
 
+func seesAll(post.AccountKey) bool { return true }
+
 func runMedia(t *testing.T, b Backend) {
 	f := open(t, b)
 	id := strings.Repeat("ab", 32)
@@ -340,7 +342,7 @@ func runMedia(t *testing.T, b Backend) {
 		t.Errorf("listed %v", ids)
 	}
 	for _, who := range []string{"ann", "bob"} {
-		gone, err := f.s.WithdrawMedia(t.Context(), f.by(who), id, func(u string) bool { return u == who })
+		gone, err := f.s.WithdrawMedia(t.Context(), f.by(who), id, func(u string) bool { return u == who }, seesAll)
 		f.ok(err)
 		if got, err := f.s.MediaByID(t.Context(), id); gone != (who == "bob") || gone == (err == nil) || (!gone && (len(got.Uploads) != 1 || got.Uploads[0].By != "bob")) {
 			t.Errorf("after %s has withdrawn it: gone %v, %+v, %v", who, gone, got, err)
@@ -348,6 +350,24 @@ func runMedia(t *testing.T, b Backend) {
 	}
 	_, err = f.s.PutMedia(t.Context(), f.by("ann"), store.Media{Media: post.Media{ID: id, Type: "image/png"}, Uploads: []store.Upload{{By: "ann"}}})
 	f.ok(err)
+	needed := f.draft(f.now.Add(time.Hour), ann)
+	needed.Post.Targets[0].Content.Media = []post.Media{{ID: id, Type: "image/png"}}
+	f.create(needed)
+	withdraw := func(sees func(post.AccountKey) bool) (bool, error) {
+		return f.s.WithdrawMedia(t.Context(), f.by("ann"), id, func(string) bool { return true }, sees)
+	}
+	if _, err := withdraw(seesAll); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("withdrawn with a use that is seen: %v", err)
+	}
+	if gone, err := withdraw(func(k post.AccountKey) bool { return k.Kind == post.Brand }); gone || err != nil {
+		t.Errorf("withdrawn with a use that is not seen: gone %t, %v", gone, err)
+	}
+	if got, err := f.s.MediaByID(t.Context(), id); err != nil || len(got.Uploads) != 0 || len(got.Uses) == 0 {
+		t.Errorf("what stays for others: %+v, %v", got, err)
+	}
+	if _, err := f.s.CancelPost(t.Context(), f.by("ann"), needed.Post.ID); err != nil {
+		t.Fatal(err)
+	}
 	f.ok(f.s.DeleteMedia(t.Context(), f.by("ann"), id))
 	if _, err := f.s.MediaByID(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("after its end: %v", err)

@@ -168,7 +168,7 @@ func (m *model) withdraw(rt *rapid.T) {
 	file := rapid.SampledFrom(slices.Sorted(maps.Keys(m.media))).Draw(rt, "file")
 	who := rapid.SampledFrom([]string{"ann", "bob"}).Draw(rt, "who")
 	left := slices.DeleteFunc(slices.Clone(m.media[file]), func(by string) bool { return by == who })
-	gone, err := m.f.s.WithdrawMedia(m.t.Context(), m.write(), file, func(by string) bool { return by == who })
+	gone, err := m.f.s.WithdrawMedia(m.t.Context(), m.write(), file, func(by string) bool { return by == who }, seesAll)
 	if len(left) > 0 {
 		m.ok(rt, err)
 		m.media[file] = left

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -172,6 +173,14 @@ func testCheck(t *testing.T, s *Suite) {
 			return p.Code == "option_unknown" && p.Location == "options.no_such_option" && p.Severity == post.SeverityError
 		}) {
 			t.Errorf("an unknown option gives %+v", p)
+		}
+		// The name of an option that is none may be a secret in the wrong place.
+		for _, name := range []string{"my secret phrase", string(bytes.Repeat([]byte("a"), 90<<10))} {
+			for _, p := range a.Check(post.Content{Text: "x", Options: options(name, `1`)}) {
+				if strings.Contains(p.Location+p.Message, name) {
+					t.Errorf("an option's name of %d bytes is told again whole: %.80q, %.80q", len(name), p.Location, p.Message)
+				}
+			}
 		}
 		if n := len(r.Wire.Hosts()); n != 0 {
 			t.Errorf("checking made %d requests", n)

@@ -150,7 +150,7 @@ func (p *problems) media(media []post.Media) {
 func (p *problems) options(o *post.Options) {
 	for _, name := range o.Names() {
 		if name != "type" {
-			p.refuse("options."+name, "option_unknown", "Facebook has no option of this name: want type")
+			p.refuse(adapters.OptionAt(name), "option_unknown", "Facebook has no option of this name: want type")
 			continue
 		}
 		switch kind, _ := o.String(name); kind {

@@ -97,7 +97,7 @@ func checkOptions(c *checker, content post.Content) {
 		c.refuse("options."+optSubreddit, "subreddit_required", "say which subreddit it goes to")
 	}
 	for _, name := range content.Options.Names() {
-		at := "options." + name
+		at := adapters.OptionAt(name)
 		switch name {
 		case optSubreddit:
 			if !subredditName.MatchString(destination(content)) {

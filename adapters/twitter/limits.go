@@ -149,7 +149,7 @@ func checkMedia(c *checker, location string, media []post.Media) {
 
 func (a *adapter) checkOptions(c *checker, content post.Content) {
 	for _, name := range content.Options.Names() {
-		at := "options." + name
+		at := adapters.OptionAt(name)
 		known := slices.Contains([]string{optReplySettings, optPoll, optCommunity, optMadeWithAI, optQuote}, name)
 		switch {
 		case !known:

@@ -222,7 +222,7 @@ func (p *problems) options(c post.Content) {
 		p.refuse("options.made_for_kids", "option_required", "say whether the video is made for kids: true or false")
 	}
 	for _, name := range o.Names() {
-		at := "options." + name
+		at := adapters.OptionAt(name)
 		switch name {
 		case "privacy":
 			if s, _ := o.String(name); !slices.Contains(privacies, s) {

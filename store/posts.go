@@ -36,7 +36,8 @@ type Posts interface {
 	ListDeliveries(ctx context.Context, f Filter) (DeliveryPage, error)
 	// ChangeDelivery applies change to a delivery, if version is 0 or still the current one, else ErrStale. The
 	// result of w.Once is DeliveryView. change is one of the methods of post.Delivery; it may be run again and
-	// must have no effect but on the delivery. verb names the change in the history, such as delivery.retried.
+	// must have no effect but on the delivery. verb names the change in the history, such as delivery.retried; empty
+	// lets the new state name it, and delivery.cancel_requested where it stays.
 	ChangeDelivery(ctx context.Context, w Write, id post.ID, version uint64, verb string, change func(*post.Delivery) error) (DeliveryView, error)
 }
 

@@ -177,7 +177,8 @@ func (c *call) reschedule(ctx context.Context) (*answer, error) {
 }
 
 func (c *call) cancelDelivery(ctx context.Context) (*answer, error) {
-	return c.change(ctx, false, "delivery.canceled", func(*sight, *store.DeliveryView) (func(*post.Delivery) error, error) {
+	// The history calls it by what it did: while a request is under way, it only asks.
+	return c.change(ctx, false, "", func(*sight, *store.DeliveryView) (func(*post.Delivery) error, error) {
 		return (*post.Delivery).Cancel, nil
 	})
 }
@@ -213,7 +214,7 @@ type resolveBody struct {
 	Then    string `json:"then,omitempty" enum:"retry,cancel" doc:"With not_published: send it again, or withdraw it."`
 }
 
-func (b *resolveBody) verdict(d *post.Delivery, now time.Time) (post.Verdict, error) {
+func (b *resolveBody) verdict(d *post.Delivery, identity string, now time.Time) (post.Verdict, error) {
 	if b.Part != nil && *b.Part != d.NextPart() {
 		return post.Verdict{}, invalid("part", "part_invalid", "that part is not the one in doubt")
 	}
@@ -222,9 +223,13 @@ func (b *resolveBody) verdict(d *post.Delivery, now time.Time) (post.Verdict, er
 		if b.Then != "" {
 			return post.Verdict{}, invalid("then", "unknown_field", "what is published needs nothing more")
 		}
-		r, ok := receiptOf(d.Platform, b.URL, now)
+		at := place{platform: d.Platform, identity: identity}
+		if i := d.NextPart(); i < len(d.Parts) {
+			at.role = d.Parts[i].Role
+		}
+		r, ok := at.receiptOf(b.URL, now)
 		if !ok {
-			return post.Verdict{}, invalid("url", "url_invalid", "wanted: the address of the post on "+string(d.Platform))
+			return post.Verdict{}, invalid("url", "url_invalid", "wanted: the address of the "+string(at.role)+" on "+string(d.Platform)+", with its id")
 		}
 		return post.Verdict{Published: true, Receipt: r}, nil
 	case "not_published":
@@ -241,11 +246,11 @@ func (c *call) resolve(ctx context.Context) (*answer, error) {
 	if err := c.decode(&b); err != nil {
 		return nil, err
 	}
-	return c.change(ctx, true, "delivery.resolved", func(_ *sight, v *store.DeliveryView) (func(*post.Delivery) error, error) {
+	return c.change(ctx, true, "delivery.resolved", func(s *sight, v *store.DeliveryView) (func(*post.Delivery) error, error) {
 		if st := v.Delivery.State; st != post.Unconfirmed && st != post.AwaitingPerson {
 			return nil, problem(http.StatusConflict, "wrong_state", "there is nothing to resolve")
 		}
-		verdict, err := b.verdict(&v.Delivery, c.at)
+		verdict, err := b.verdict(&v.Delivery, s.accounts[v.Delivery.Account].Account.Identity, c.at)
 		if err != nil {
 			return nil, err
 		}

@@ -107,6 +107,32 @@ func TestRescheduleAndCancel(t *testing.T) {
 	}
 }
 
+// The history says that a withdrawal was asked for where it was not done.
+func TestTheHistorySaysWhatACancelDid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	last := func(id string) string {
+		items := h.ask("jo", "GET", posts+"/"+id+"/history", "").want(200).at("items").([]any)
+		x := items[len(items)-1].(map[string]any)
+		return fmt.Sprint(x["type"], " from ", x["from"], " to ", x["to"], " by ", x["actor"])
+	}
+	flying := h.ask("jo", "POST", posts, `{"text":"one","targets":["acme-x"],"at":"now"}`).want(201)
+	turn := store.Turn{Now: h.deps.Now(), Owner: "test", Lease: time.Minute, Room: map[post.Kind]int{post.Brand: 1}}
+	if out, err := h.store.Turn(t.Context(), turn); err != nil || len(out.Claims) != 1 {
+		t.Fatalf("claiming: %v", err)
+	}
+	r := h.ask("jo", "POST", deliveries+"/"+flying.text("deliveries", 0, "id")+"/cancel", "").want(200)
+	if got := last(flying.text("id")); r.text("state") != "sending" || r.at("cancel_requested") != true ||
+		got != "delivery.cancel_requested from sending to sending by jo" {
+		t.Errorf("%s, and the history says %s", r.text("state"), got)
+	}
+	waiting := h.ask("jo", "POST", posts, `{"text":"two","targets":["acme-x"],"at":"2026-12-01T09:00"}`).want(201)
+	h.ask("jo", "POST", deliveries+"/"+waiting.text("deliveries", 0, "id")+"/cancel", "").want(200)
+	if got := last(waiting.text("id")); got != "delivery.canceled from scheduled to canceled by jo" {
+		t.Errorf("the history says %s", got)
+	}
+}
+
 func TestListsHavePages(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

@@ -15,7 +15,9 @@ import (
 type cause struct {
 	now   time.Time
 	actor string
-	verb  string // empty: delivery.<new state>, and nothing at all when the state stays
+	// verb is empty for delivery.<new state>; when the state stays, a cancellation that was asked for is all there is to
+	// tell of.
+	verb string
 }
 
 const crier = "crier"
@@ -151,7 +153,10 @@ func (t *tx) save(before, after *post.Delivery, c cause) error {
 		return err
 	}
 	if c.verb == "" && from == after.State {
-		return nil
+		if before.CancelRequested || !after.CancelRequested {
+			return nil
+		}
+		c.verb = "delivery.cancel_requested"
 	}
 	change := post.Change{
 		At: c.now, Actor: c.actor, Type: c.verb, Post: after.Post, Delivery: after.ID, Series: after.Series,

@@ -298,6 +298,25 @@ func TestSeries(t *testing.T) {
 	h.ask("jo", "GET", path, "").code(404, "not_found")
 }
 
+// A series is its brand's: who did not upload its pictures changes it all the same, and gains no other file by it.
+func TestAColleagueChangesASeriesWithAPicture(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	file := h.ask("mia", "POST", "/api/v1/media", `{"url":"https://a.example/a.png","alt":"a dot"}`).want(201).text("id")
+	body := `{"text":"x","media":["` + file + `"],"targets":["acme-x"]}`
+	made := h.ask("mia", "POST", "/api/v1/series", `{"every":"1w","start":"2026-12-04T17:00","posts":[`+body+`]}`).want(201)
+	path := "/api/v1/series/" + made.text("id")
+	if r := h.ask("jo", "PATCH", path, `{"name":"weekly"}`).want(200); r.text("name") != "weekly" {
+		t.Errorf("renamed: %s", r.raw)
+	}
+	h.ask("jo", "PATCH", path, `{"posts":[{"text":"y","targets":["acme-x"]},`+body+`]}`).want(200)
+	h.ask("jo", "PATCH", path, `{"posts":[{"text":"y","targets":["acme-x"]}]}`).want(200)
+	r := h.ask("jo", "PATCH", path, `{"posts":[`+body+`]}`).code(422, "media_not_found")
+	if r.errorsAt() != "posts[0].media[0] media_not_found" {
+		t.Errorf("a file that the series no longer has: %s", r.raw)
+	}
+}
+
 func TestPausesAndStatus(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

@@ -13,7 +13,10 @@ import (
 
 	"crier/adapters"
 	"crier/internal/api"
+	"crier/internal/compose"
 	"crier/internal/post"
+	"crier/internal/recurrence"
+	"crier/scheduler"
 	"crier/store"
 )
 
@@ -452,5 +455,39 @@ func TestAClosedHubLetsNobodyWait(t *testing.T) {
 	defer stop()
 	if _, open := <-later; open {
 		t.Error("who comes later is kept waiting")
+	}
+}
+
+// materialize makes the next run of a series, as the planner would.
+func (h *house) materialize(id string) {
+	h.t.Helper()
+	parsed, err := post.ParseID(id)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	s, err := h.store.SeriesByID(h.t.Context(), parsed)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	rule, err := recurrence.Parse(scheduler.Spec(s))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	run, _ := rule.Next(h.deps.Now())
+	env := compose.Env{
+		Now: h.deps.Now(), NewID: h.deps.NewID,
+		Outlet: func(handle string) (compose.Outlet, bool) {
+			o, ok := h.deps.Outlets[handle]
+			return compose.Outlet{Account: o.Account, Check: o.Check}, ok
+		},
+		Media: func(string) (post.Media, bool) { return post.Media{}, false },
+	}
+	o, err := compose.Occurrence(env, s, s.Posts[0], run)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	w := store.Write{Now: h.deps.Now(), Actor: "crier"}
+	if n, err := h.store.Materialize(h.t.Context(), w, s.ID, s.Revision, run.At, 1, []store.Occurrence{o}); err != nil || n != 1 {
+		h.t.Fatalf("made %d: %v", n, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"crier/internal/civil"
 	"crier/internal/compose"
 	"crier/internal/post"
 	"crier/internal/recurrence"
@@ -79,6 +80,7 @@ func (c *call) stored(ctx context.Context, s *sight, from, to time.Time, out *Pl
 		Visible: s.sees, From: from, To: to, Now: c.at, Limit: 500,
 		States: []post.State{post.InReview, post.Scheduled, post.Sending, post.Unconfirmed, post.AwaitingPerson},
 	}
+	zones := map[string]*time.Location{}
 	for {
 		page, err := c.Store.ListDeliveries(ctx, f)
 		if err != nil {
@@ -90,7 +92,7 @@ func (c *call) stored(ctx context.Context, s *sight, from, to time.Time, out *Pl
 			out.Items = append(out.Items, Firing{
 				At: stamp(d.Due), NextAttemptAt: stampOr(v.Next), Local: d.LocalDue, TimeZone: d.TimeZone, Account: d.Account.Handle,
 				Platform: string(d.Platform), Kind: string(d.Account.Kind), Destination: textOr(d.Destination), State: string(d.State),
-				Post: idOr(d.Post), Delivery: idOr(d.ID), Series: idOr(d.Series), Spaced: v.Next.After(d.Due) && d.NotBefore.IsZero(),
+				Note: clockNote(d, zones), Post: idOr(d.Post), Delivery: idOr(d.ID), Series: idOr(d.Series), Spaced: v.Next.After(d.Due) && d.NotBefore.IsZero(),
 				Conflicts: holdReasons(s.holdsOf(d.Account, v.Holds)),
 			})
 		}
@@ -101,6 +103,22 @@ func (c *call) stored(ctx context.Context, s *sight, from, to time.Time, out *Pl
 			return nil
 		}
 	}
+}
+
+// clockNote says what a person should know of a delivery's time if the clocks change on its day.
+func clockNote(d *post.Delivery, zones map[string]*time.Location) string {
+	zone, known := zones[d.TimeZone]
+	if !known {
+		var err error
+		if zone, err = civil.LoadZone(d.TimeZone); err != nil {
+			zone = nil // zone data may have lost a name since
+		}
+		zones[d.TimeZone] = zone
+	}
+	if zone == nil {
+		return ""
+	}
+	return recurrence.Note(d.Occurrence, d.Due, zone)
 }
 
 func holdReasons(holds []post.Hold) []string {

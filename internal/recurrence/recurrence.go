@@ -129,3 +129,14 @@ func elapsedRun(at time.Time, zone *time.Location) run {
 		civil.Of(local).Clock(), pass, local.Format("-07:00"))
 	return out
 }
+
+// Note gives what a person should know about an instant of a day on which the clocks change: of a run by its key, and
+// without one of any instant that somebody asked for.
+func Note(key string, at time.Time, zone *time.Location) string {
+	if c, err := civil.Parse(key); err == nil {
+		if r := wallRun(c, zone); r.at.Equal(at) {
+			return r.note
+		}
+	}
+	return elapsedRun(at, zone).note
+}

@@ -1,6 +1,8 @@
 package scheduler_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -167,4 +169,57 @@ func TestABrokenNetworkAtTheStartIsAskedAgain(t *testing.T) {
 		w.pass(2 * time.Minute)
 		w.is(id, post.Published)
 	})
+}
+
+// Of two accounts with one identity the first in the configuration speaks for it, and the second is held: whoever
+// answers sooner, and whether or not the first can. One that has spoken for it before goes on to.
+func TestOfTwoAccountsWithOneIdentityTheFirstSpeaksForIt(t *testing.T) {
+	var accounts []post.Account
+	for i := range 12 {
+		first, second := account(fmt.Sprintf("z%d", i), post.Brand), account(fmt.Sprintf("a%d", i), post.Brand)
+		second.Identity = fmt.Sprintf("Z%d-ID", i) // names differ by case alone
+		accounts = append(accounts, first, second)
+	}
+	inWorld(t, func(w *world) {
+		for i := range 12 {
+			w.p.owner[fmt.Sprintf("a%d", i)] = fmt.Sprintf("z%d-id", i)
+		}
+		w.p.verify["z0"] = refusedToken()
+		stand := func(when string) {
+			t.Helper()
+			for i := range 12 {
+				want := map[string]post.AccountStatus{
+					fmt.Sprintf("z%d", i): post.StatusOK, fmt.Sprintf("a%d", i): post.StatusWrongIdentity,
+				}
+				if i == 0 {
+					want["z0"] = post.StatusNeedsReconnect
+				}
+				for handle, status := range want {
+					if got := w.status(handle); got != status {
+						t.Errorf("%s %s is %s, want %s", when, handle, got, status)
+					}
+				}
+			}
+		}
+		w.startWithChores(nil)
+		w.pass(3 * time.Minute)
+		stand("at the first start")
+		for i := range 12 {
+			if n := w.p.count(fmt.Sprintf("a%d verify", i)); n != 0 {
+				t.Errorf("the token of a%d was tried %d times", i, n)
+			}
+		}
+		w.end()
+		slices.Reverse(w.accounts)
+		w.startWithChores(nil)
+		w.pass(3 * time.Minute)
+		for i := 1; i < 12; i++ {
+			if got := w.status(fmt.Sprintf("z%d", i)); got != post.StatusOK {
+				t.Errorf("in another order z%d, which has spoken before, is %s", i, got)
+			}
+		}
+		if got := w.status("a0"); got != post.StatusOK {
+			t.Errorf("in another order a0, before whom nobody has spoken, is %s", got)
+		}
+	}, accounts...)
 }

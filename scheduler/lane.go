@@ -21,6 +21,9 @@ type lane struct {
 	account post.Account
 	adapter adapters.Adapter
 	timeout time.Duration
+	// rivals are the lanes that name the same identity, this one among them, in the order of the configuration; nil when
+	// there is no other.
+	rivals []*lane
 
 	// asking holds one token: one verification at a time, waited for under a context.
 	asking chan struct{}
@@ -189,8 +192,56 @@ func (s *Scheduler) verified(ctx context.Context, l *lane) *adapters.Error {
 	return err
 }
 
+// findRivals tells lanes of one identity of each other. Names of a platform differ by more than case.
+func findRivals(all []*lane) {
+	type who struct {
+		platform post.Platform
+		identity string
+	}
+	same := make(map[who][]*lane)
+	for _, l := range all {
+		if l.adapter != nil {
+			w := who{l.account.Platform, strings.ToLower(l.account.Identity)}
+			same[w] = append(same[w], l)
+		}
+	}
+	for _, lanes := range same {
+		if len(lanes) < 2 {
+			continue
+		}
+		for _, l := range lanes {
+			l.rivals = lanes
+		}
+	}
+}
+
+// speaker gives the one of several accounts with one identity that speaks for it: the one that did so before, else the
+// first in the configuration. Whose token answers sooner decides nothing.
+func (s *Scheduler) speaker(ctx context.Context, rivals []*lane) (*lane, error) {
+	for _, l := range rivals {
+		v, err := s.cfg.Store.AccountByHandle(ctx, l.account.Handle)
+		if err != nil {
+			return nil, fmt.Errorf("reading account %s: %w", l.account.Handle, err)
+		}
+		if v.Pinned != "" {
+			return l, nil
+		}
+	}
+	return rivals[0], nil
+}
+
 // askIdentity asks, compares and writes what follows: a hold, or the end of one.
 func (s *Scheduler) askIdentity(ctx context.Context, l *lane, now time.Time) *adapters.Error {
+	if l.rivals != nil {
+		switch speaker, err := s.speaker(ctx, l.rivals); {
+		case err != nil:
+			return absent(adapters.Server, "the account cannot be read", err)
+		case speaker != l:
+			// Which one is not said: it may be somebody else's own.
+			return s.refuse(ctx, l, post.HoldWrongIdentity, absent(adapters.Permission,
+				"another account speaks for the identity already", nil), now)
+		}
+	}
 	v, ok := adapters.As[adapters.Verifier](l.adapter)
 	if !ok {
 		return absent(adapters.Permission, "the adapter cannot say whose token it holds", nil)

@@ -153,13 +153,16 @@ func New(cfg Config) (*Scheduler, error) {
 		looking:  make(map[post.ID]sought),
 		workers:  newCrew(),
 	}
+	lanes := make([]*lane, 0, len(cfg.Outlets))
 	for _, o := range cfg.Outlets {
 		key := o.Account.Key()
 		if s.outlets[key] != nil {
 			return nil, fmt.Errorf("two outlets for account %s", o.Account.Handle)
 		}
 		s.outlets[key] = newLane(o)
+		lanes = append(lanes, s.outlets[key])
 	}
+	findRivals(lanes)
 	s.prepare = newPreparing()
 	return s, nil
 }

@@ -16,6 +16,10 @@ type Driver struct {
 	// Open makes the adapter of one account. It touches neither network nor disk; settings or credentials that
 	// cannot work are an error that names the field and never its value.
 	Open func(Env) (Adapter, error)
+	// Settings decodes the platform's mapping of the configuration as Open does, and refuses what can work for no account.
+	Settings func(decode func(into any) error) error
+	// Credentials are the names that an account's tokens have in the configuration.
+	Credentials []string
 	// Capabilities describes what the platform takes, for GET /accounts/{h}/capabilities.
 	Capabilities func(post.Account) Capabilities
 	// Looks is the horizon: when to look for a part of unknown fate, counted from the end of the attempt. Not
@@ -32,7 +36,8 @@ type Driver struct {
 type Env struct {
 	Account post.Account
 	// Settings decodes the platform's mapping of the configuration, strictly; Extra the account's own
-	// adapter-specific keys. Both leave the target as it is when there is nothing to decode.
+	// adapter-specific keys. Both leave the target as it is when there is nothing to decode. A method
+	// Validate(report func(key, message string)) of the target is called then, so that a bad value is told with its place.
 	Settings, Extra func(into any) error
 	// Secret resolves a secret of the settings.
 	Secret func(secret.Source) (secret.Text, error)

@@ -319,8 +319,21 @@ func decoder(text string) func(any) error {
 		if err := yaml.UnmarshalWithOptions([]byte(text), into, yaml.Strict()); err != nil {
 			return errors.New(yaml.FormatError(err, false, false))
 		}
+		return validated(into)
+	}
+}
+
+// validated asks the target what it has against its values, as the configuration does.
+func validated(into any) error {
+	v, ok := into.(interface {
+		Validate(report func(key, message string))
+	})
+	if !ok {
 		return nil
 	}
+	var errs []error
+	v.Validate(func(key, message string) { errs = append(errs, errors.New(key+": "+message)) })
+	return errors.Join(errs...)
 }
 
 func noEnvironment(string) (string, bool) { return "", false }

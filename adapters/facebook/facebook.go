@@ -23,6 +23,8 @@ func Driver() adapters.Driver {
 	return adapters.Driver{
 		Platform:     post.Facebook,
 		Open:         open,
+		Settings:     checkSettings,
+		Credentials:  []string{pageToken},
 		Capabilities: capabilities,
 		// Graph lists a new post late now and then, and has answered 500 for posts that were live.
 		Looks:         []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute},

@@ -29,30 +29,50 @@ const (
 	defaultVersion = "v26.0"
 )
 
+// pageToken is the name of an account's one credential.
+const pageToken = "page_token"
+
+// Validate refuses what can work for no Page.
+func (s *settings) Validate(report func(key, message string)) {
+	for key, value := range map[string]string{"api_url": s.APIURL, "video_url": s.VideoURL, "upload_url": s.UploadURL} {
+		u, err := url.Parse(value)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			report(key, "want an address such as "+defaultAPI)
+		}
+	}
+	if !graphVersion(s.Version) {
+		report("version", "want one such as "+defaultVersion)
+	}
+	if strings.Trim(s.AppID, "0123456789") != "" {
+		report("app_id", "want the number of the app")
+	}
+}
+
+// readSettings decodes the platform's mapping.
+func readSettings(decode func(into any) error) (settings, error) {
+	s := settings{APIURL: defaultAPI, VideoURL: defaultVideo, UploadURL: defaultUpload, Version: defaultVersion}
+	if err := decode(&s); err != nil {
+		return settings{}, fmt.Errorf("facebook settings: %w", err)
+	}
+	for _, address := range []*string{&s.APIURL, &s.VideoURL, &s.UploadURL} {
+		*address = strings.TrimRight(*address, "/")
+	}
+	return s, nil
+}
+
+func checkSettings(decode func(into any) error) error {
+	_, err := readSettings(decode)
+	return err
+}
+
 // decodeSettings reads the platform's settings and the secret they name. Errors name the field, never its value.
 func decodeSettings(env adapters.Env) (settings, secret.Text, error) {
-	s := settings{APIURL: defaultAPI, VideoURL: defaultVideo, UploadURL: defaultUpload, Version: defaultVersion}
-	if err := env.Settings(&s); err != nil {
-		return settings{}, secret.Text{}, fmt.Errorf("facebook settings: %w", err)
+	s, err := readSettings(env.Settings)
+	if err != nil {
+		return settings{}, secret.Text{}, err
 	}
 	if err := env.Extra(&struct{}{}); err != nil {
 		return settings{}, secret.Text{}, fmt.Errorf("facebook account: %w", err)
-	}
-	for _, a := range []struct {
-		name string
-		url  *string
-	}{{"api_url", &s.APIURL}, {"video_url", &s.VideoURL}, {"upload_url", &s.UploadURL}} {
-		u, err := url.Parse(*a.url)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return settings{}, secret.Text{}, fmt.Errorf("facebook settings: %s: want an address such as %s", a.name, defaultAPI)
-		}
-		*a.url = strings.TrimRight(*a.url, "/")
-	}
-	if !graphVersion(s.Version) {
-		return settings{}, secret.Text{}, fmt.Errorf("facebook settings: version: want one such as %s", defaultVersion)
-	}
-	if strings.Trim(s.AppID, "0123456789") != "" {
-		return settings{}, secret.Text{}, errors.New("facebook settings: app_id: want the number of the app")
 	}
 	if env.Account.Identity == "" || strings.Trim(env.Account.Identity, "0123456789") != "" {
 		return settings{}, secret.Text{}, errors.New("facebook account: identity: want the number of the Page")

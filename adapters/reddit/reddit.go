@@ -31,6 +31,8 @@ func Driver() adapters.Driver {
 	return adapters.Driver{
 		Platform:     post.Reddit,
 		Open:         open,
+		Settings:     checkSettings,
+		Credentials:  []string{refreshToken, accessToken},
 		Capabilities: capabilities,
 		// How late a submission may show in the own listing is not documented.
 		Looks:         []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute},

@@ -28,6 +28,33 @@ type settings struct {
 	UserAgent string `yaml:"user_agent"`
 }
 
+// Validate refuses what can work for no account.
+func (s *settings) Validate(report func(key, message string)) {
+	if _, err := address(s.APIURL, defaultAPIURL); err != nil {
+		report("api_url", err.Error())
+	}
+	if _, err := address(s.AuthURL, defaultAuthURL); err != nil {
+		report("auth_url", err.Error())
+	}
+	if strings.ContainsAny(s.UserAgent, "\r\n") {
+		report("user_agent", "want one line")
+	}
+}
+
+// readSettings decodes the platform's mapping.
+func readSettings(decode func(into any) error) (settings, error) {
+	var s settings
+	if err := decode(&s); err != nil {
+		return settings{}, fmt.Errorf("reddit settings: %w", err)
+	}
+	return s, nil
+}
+
+func checkSettings(decode func(into any) error) error {
+	_, err := readSettings(decode)
+	return err
+}
+
 // The names of an account's credentials: either is enough, an access token alone ends within a day.
 const (
 	refreshToken = "refresh_token"
@@ -43,15 +70,14 @@ type config struct {
 }
 
 func load(env adapters.Env) (config, error) {
-	var s settings
-	if err := env.Settings(&s); err != nil {
-		return config{}, fmt.Errorf("reddit settings: %w", err)
+	s, err := readSettings(env.Settings)
+	if err != nil {
+		return config{}, err
 	}
 	if err := env.Extra(&struct{}{}); err != nil {
 		return config{}, fmt.Errorf("reddit account %s: %w", env.Account.Handle, err)
 	}
 	c := config{clientID: s.ClientID, userAgent: s.UserAgent}
-	var err error
 	if c.api, err = address(s.APIURL, defaultAPIURL); err != nil {
 		return config{}, fmt.Errorf("reddit settings: api_url: %w", err)
 	}
@@ -66,9 +92,6 @@ func load(env adapters.Env) (config, error) {
 	}
 	if c.userAgent == "" {
 		c.userAgent = fmt.Sprintf("%s:crier:v1 (by /u/%s)", runtime.GOOS, env.Account.Identity)
-	}
-	if strings.ContainsAny(c.userAgent, "\r\n") {
-		return config{}, errors.New("reddit settings: user_agent has more than one line")
 	}
 	return c, nil
 }

@@ -31,6 +31,39 @@ type accountSettings struct {
 	MaxWeight int `yaml:"max_weight"`
 }
 
+// Validate refuses what can work for no account.
+func (s *settings) Validate(report func(key, message string)) {
+	for key, value := range map[string]string{"api_url": s.APIURL, "upload_url": s.UploadURL, "legacy_api_url": s.LegacyAPIURL} {
+		if _, err := address(value); err != nil {
+			report(key, err.Error())
+		}
+	}
+}
+
+// Validate refuses what X has not.
+func (s *accountSettings) Validate(report func(key, message string)) {
+	if s.API != apiV2 && s.API != apiV1 {
+		report("api", "want v2 or v1.1")
+	}
+	if s.MaxWeight < shortWeight || s.MaxWeight > longWeight {
+		report("max_weight", fmt.Sprintf("want a number between %d and %d", shortWeight, longWeight))
+	}
+}
+
+// readSettings decodes the platform's mapping.
+func readSettings(decode func(into any) error) (settings, error) {
+	var s settings
+	if err := decode(&s); err != nil {
+		return settings{}, fmt.Errorf("twitter settings: %w", err)
+	}
+	return s, nil
+}
+
+func checkSettings(decode func(into any) error) error {
+	_, err := readSettings(decode)
+	return err
+}
+
 // The values of the account's api key.
 const (
 	apiV2 = "v2"
@@ -52,21 +85,15 @@ type config struct {
 }
 
 func load(env adapters.Env) (config, error) {
-	var s settings
-	if err := env.Settings(&s); err != nil {
-		return config{}, fmt.Errorf("twitter settings: %w", err)
+	s, err := readSettings(env.Settings)
+	if err != nil {
+		return config{}, err
 	}
 	extra := accountSettings{API: apiV2, MaxWeight: shortWeight}
 	if err := env.Extra(&extra); err != nil {
 		return config{}, fmt.Errorf("twitter account %s: %w", env.Account.Handle, err)
 	}
 	c := config{backend: extra.API, maxWeight: extra.MaxWeight}
-	if c.backend != apiV2 && c.backend != apiV1 {
-		return config{}, fmt.Errorf("twitter account %s: api is v2 or v1.1", env.Account.Handle)
-	}
-	if c.maxWeight < shortWeight || c.maxWeight > longWeight {
-		return config{}, fmt.Errorf("twitter account %s: max_weight is between %d and %d", env.Account.Handle, shortWeight, longWeight)
-	}
 	for _, u := range []struct {
 		name, value string
 		into        **url.URL

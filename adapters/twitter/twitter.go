@@ -31,6 +31,8 @@ func Driver() adapters.Driver {
 	return adapters.Driver{
 		Platform:     post.Twitter,
 		Open:         open,
+		Settings:     checkSettings,
+		Credentials:  []string{accessToken, accessSecret},
 		Capabilities: capabilities,
 		// X's timeline shows a post within seconds; how late it may be is not documented.
 		Looks:         []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute},

@@ -23,21 +23,39 @@ const (
 	defaultToken = "https://oauth2.googleapis.com/token"
 )
 
+// Validate refuses what can work for no channel.
+func (s *settings) Validate(report func(key, message string)) {
+	if !isAddress(s.APIURL) {
+		report("api_url", "want an address such as "+defaultAPI)
+	}
+	if !isAddress(s.TokenURL) {
+		report("token_url", "want an address such as "+defaultToken)
+	}
+}
+
+// readSettings decodes the platform's mapping.
+func readSettings(decode func(into any) error) (settings, error) {
+	s := settings{APIURL: defaultAPI, TokenURL: defaultToken}
+	if err := decode(&s); err != nil {
+		return settings{}, fmt.Errorf("youtube settings: %w", err)
+	}
+	s.APIURL = strings.TrimRight(s.APIURL, "/")
+	return s, nil
+}
+
+func checkSettings(decode func(into any) error) error {
+	_, err := readSettings(decode)
+	return err
+}
+
 // decodeSettings reads the platform's settings and the secret they name. Errors name the field, never its value.
 func decodeSettings(env adapters.Env) (settings, secret.Text, error) {
-	s := settings{APIURL: defaultAPI, TokenURL: defaultToken}
-	if err := env.Settings(&s); err != nil {
-		return settings{}, secret.Text{}, fmt.Errorf("youtube settings: %w", err)
+	s, err := readSettings(env.Settings)
+	if err != nil {
+		return settings{}, secret.Text{}, err
 	}
 	if err := env.Extra(&struct{}{}); err != nil {
 		return settings{}, secret.Text{}, fmt.Errorf("youtube account: %w", err)
-	}
-	if !isAddress(s.APIURL) {
-		return settings{}, secret.Text{}, errors.New("youtube settings: api_url: want an address such as " + defaultAPI)
-	}
-	s.APIURL = strings.TrimRight(s.APIURL, "/")
-	if !isAddress(s.TokenURL) {
-		return settings{}, secret.Text{}, errors.New("youtube settings: token_url: want an address such as " + defaultToken)
 	}
 	if s.ClientID == "" {
 		return settings{}, secret.Text{}, errors.New("youtube settings: client_id is missing")

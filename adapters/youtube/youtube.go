@@ -28,6 +28,8 @@ func Driver() adapters.Driver {
 	return adapters.Driver{
 		Platform:      post.YouTube,
 		Open:          open,
+		Settings:      checkSettings,
+		Credentials:   []string{"refresh_token"},
 		Capabilities:  capabilities,
 		Looks:         []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute},
 		CommitTimeout: 30 * time.Second,

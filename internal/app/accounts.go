@@ -20,11 +20,18 @@ import (
 func accounts(c *config.Config, drivers map[post.Platform]adapters.Driver, looks []time.Duration) ([]post.Account, error) {
 	all := make([]post.Account, 0, len(c.Accounts))
 	var errs []error
-	for _, a := range c.Accounts {
+	for i, a := range c.Accounts {
 		driver, known := drivers[a.Platform]
 		if !known && a.Mode != post.ModeAssist {
-			errs = append(errs, fmt.Errorf("account %s: Crier cannot publish to %s yet; mode assist works", a.Handle, a.Platform))
+			errs = append(errs, fmt.Errorf("%s: account %s: Crier cannot publish to %s yet; mode assist works",
+				c.Place(fmt.Sprintf("accounts[%d].platform", i)), a.Handle, a.Platform))
 			continue
+		}
+		if known && a.Mode != post.ModeAssist {
+			if err := c.CheckCredentials(i, driver.Credentials); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 		}
 		account := post.Account{
 			Handle: a.Handle, Platform: a.Platform, Kind: a.Kind, Owner: a.Owner, Mode: a.Mode, Identity: a.Identity,
@@ -36,21 +43,60 @@ func accounts(c *config.Config, drivers map[post.Platform]adapters.Driver, looks
 		}
 		all = append(all, account)
 	}
-	return all, errors.Join(errs...)
+	return all, placed(errs)
+}
+
+// planned is what the configuration says of a platform that Crier cannot publish to yet. It may stand in the file
+// already, and is read as strictly as all else.
+type planned struct {
+	APIURL    string        `yaml:"api_url"`
+	UploadURL string        `yaml:"upload_url"`
+	AppID     string        `yaml:"app_id"`
+	AppSecret secret.Source `yaml:"app_secret"`
+}
+
+// settings refuses what stands under a platform and can work for no account, whether or not there is one.
+func settings(c *config.Config, drivers map[post.Platform]adapters.Driver) error {
+	var errs []error
+	for platform, node := range c.Platforms {
+		driver, known := drivers[platform]
+		switch {
+		case known && driver.Settings != nil:
+			errs = append(errs, driver.Settings(node.Decode))
+		case !known:
+			errs = append(errs, node.Decode(&planned{}))
+		}
+	}
+	return placed(errs)
+}
+
+// placed joins errors: of those that name places, the places and what is wrong there alone, each once and in order.
+func placed(errs []error) error {
+	var problems config.Problems
+	var others []error
+	for _, err := range errs {
+		if p, ok := errors.AsType[config.Problems](err); ok {
+			problems = append(problems, p...)
+		} else if err != nil {
+			others = append(others, err)
+		}
+	}
+	return errors.Join(append(others, problems.Err())...)
 }
 
 // outlets opens the adapter of every account: a client of its own, its own tokens, nothing shared but the pool of
 // connections.
 func (a *App) outlets(all []post.Account, secrets config.Secrets) ([]scheduler.Outlet, error) {
-	byHandle := make(map[string]config.Account, len(a.cfg.Accounts))
-	for _, c := range a.cfg.Accounts {
-		byHandle[c.Handle] = c
+	byHandle := make(map[string]int, len(a.cfg.Accounts))
+	for i, c := range a.cfg.Accounts {
+		byHandle[c.Handle] = i
 	}
 	base := a.pool()
 	var outlets []scheduler.Outlet
 	var errs []error
 	for _, account := range all {
-		conf := byHandle[account.Handle]
+		i := byHandle[account.Handle]
+		conf := a.cfg.Accounts[i]
 		if account.Mode == post.ModeAssist {
 			// Decoding refuses keys that mean nothing to anybody.
 			if err := conf.Extra.Decode(&struct{}{}); err != nil {
@@ -73,12 +119,13 @@ func (a *App) outlets(all []post.Account, secrets config.Secrets) ([]scheduler.O
 			Log:  a.opts.Log.With(slog.String("account", account.Handle)),
 		})
 		if err != nil {
-			errs = append(errs, fmt.Errorf("account %s: %w", account.Handle, err))
+			at := a.cfg.Place(fmt.Sprintf("accounts[%d]", i))
+			errs = append(errs, fmt.Errorf("%s: account %s: %w", at, account.Handle, err))
 			continue
 		}
 		outlets = append(outlets, scheduler.Outlet{Account: account, Adapter: adapter, CommitTimeout: driver.CommitTimeout})
 	}
-	return outlets, errors.Join(errs...)
+	return outlets, placed(errs)
 }
 
 // pool is the connection pool below all clients. It holds no credentials. Proxy variables and the system's roots are

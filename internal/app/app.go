@@ -100,6 +100,9 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	if a.people, err = directory(o.Config); err != nil {
 		return nil, err
 	}
+	if err := settings(o.Config, a.drivers); err != nil {
+		return nil, err
+	}
 	if a.all, err = accounts(o.Config, a.drivers, o.Looks); err != nil {
 		return nil, err
 	}

@@ -91,20 +91,20 @@ func (a *App) apiOutlets(outlets []scheduler.Outlet) map[string]api.Outlet {
 func (a *App) keys(secrets config.Secrets) ([]store.Key, error) {
 	var keys []store.Key
 	var errs []error
-	configured := func(person string, text secret.Text) {
+	configured := func(person string, text secret.Text, path string) {
 		if text.IsZero() {
 			return
 		}
 		k, err := api.ParseConfiguredKey(text, person)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("the key of %s: %w", person, err))
+			errs = append(errs, fmt.Errorf("%s: the key of %s: %w", a.cfg.Place(path), person, err))
 			return
 		}
 		keys = append(keys, k)
 	}
-	configured(a.people.Owner, secrets.BootstrapKey)
-	for _, p := range a.cfg.People {
-		configured(p.Handle, secrets.People[p.Handle])
+	configured(a.people.Owner, secrets.BootstrapKey, "auth.bootstrap_key")
+	for i, p := range a.cfg.People {
+		configured(p.Handle, secrets.People[p.Handle], fmt.Sprintf("people[%d].key", i))
 	}
 	a.local = make(map[string]string, len(a.people.People))
 	for handle := range a.people.People {

@@ -55,7 +55,13 @@ func Check(_ context.Context, configPath string, env func(string) (string, bool)
 	for _, d := range builtIn() {
 		a.drivers[d.Platform] = d
 	}
-	if _, err := directory(c); err != nil {
+	if a.people, err = directory(c); err != nil {
+		return err
+	}
+	if err := settings(c, a.drivers); err != nil {
+		return err
+	}
+	if _, err := a.keys(secrets); err != nil {
 		return err
 	}
 	list, err := accounts(c, a.drivers, nil)

@@ -77,7 +77,7 @@ func Parse(name string, data []byte) (*Config, []Warning, error) {
 	}
 	c.places = d.places
 	c.check(d)
-	if err := d.problems.err(); err != nil {
+	if err := d.problems.Err(); err != nil {
 		return nil, nil, err
 	}
 	c.settle(d.file.dir)

@@ -44,7 +44,7 @@ func (n Node) Decode(into any) error {
 	}); ok && len(d.problems) == 0 {
 		v.Validate(func(key, message string) { d.report(d.places.find(key, n.file), message) })
 	}
-	return d.problems.err()
+	return d.problems.Err()
 }
 
 // places says where values stand, by paths such as "accounts[2].owner". The key of a map's entry has the path of its

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -59,8 +60,8 @@ func (p Problems) Unwrap() []error {
 	return errs
 }
 
-// err sorts the problems and gives them as an error, or nil when there are none.
-func (p Problems) err() error {
+// Err sorts the problems and gives them as an error, each once, or nil when there are none.
+func (p Problems) Err() error {
 	if len(p) == 0 {
 		return nil
 	}
@@ -68,6 +69,26 @@ func (p Problems) err() error {
 		return cmp.Or(comparePositions(a.Position, b.Position), cmp.Compare(a.Message, b.Message))
 	})
 	return slices.Compact(p)
+}
+
+// Place says where a value stands, by a path such as "accounts[2].identity", or what is around it when it is not there.
+func (c *Config) Place(path string) Position { return c.places.find(path, file{}) }
+
+// CheckCredentials refuses credentials of the account at index i by names that its adapter does not know. Its error is
+// [Problems].
+func (c *Config) CheckCredentials(i int, known []string) error {
+	fields := make(map[string]reflect.Value, len(known))
+	for _, name := range known {
+		fields[name] = reflect.Value{}
+	}
+	var problems Problems
+	for name := range c.Accounts[i].Credentials {
+		if _, ok := fields[name]; !ok {
+			at := c.Place(child(child(item("accounts", i), "credentials"), name) + keyMark)
+			problems = append(problems, Problem{at, strings.Replace(unknown(name, fields), "key", "credential", 1)})
+		}
+	}
+	return problems.Err()
 }
 
 // Warning is something that works and yet should not stay as it is. Like [Problem] it holds no secret.

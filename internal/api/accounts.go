@@ -145,6 +145,9 @@ func (c *call) verifyAccount(ctx context.Context) (*answer, error) {
 	if err := s.may(s.dir.Manage, v.Account.Key()); err != nil {
 		return nil, err
 	}
+	if err := c.precondition(tagOfAccount(v.Version), false); err != nil {
+		return nil, err
+	}
 	var out Verified
 	var verified error
 	if err := c.slowly(ctx, func() { verified = c.Scheduler.Verify(ctx, v.Account.Key()) }); err != nil {

@@ -47,13 +47,19 @@ func (c *call) send(out *answer) error {
 			return fmt.Errorf("writing an answer: %w", err)
 		}
 	}
+	reading := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
+	if reading && out.etag != "" {
+		if err := c.precondition(out.etag, false); err != nil {
+			return err
+		}
+	}
 	h := c.w.Header()
 	h.Set("Cache-Control", "no-store")
 	if out.etag != "" {
 		tag := tagOf(out.etag, body)
 		h.Set("ETag", tag)
 		h.Set("Cache-Control", "private, no-cache")
-		if c.r.Method == http.MethodGet && matches(c.r.Header.Get("If-None-Match"), tag) {
+		if reading && matches(c.r.Header.Get("If-None-Match"), tag) {
 			c.w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
@@ -203,8 +209,8 @@ func (c *call) replay(b []byte) (*answer, error) {
 // runOnce runs a route at most once for the client's idempotency key.
 func (c *call) runOnce(ctx context.Context, rt *route) (*answer, error) {
 	key := c.r.Header.Get("Idempotency-Key")
-	if len(key) > 255 || strings.TrimFunc(key, func(r rune) bool { return r > ' ' && r < 0x7f }) != "" {
-		p := problem(http.StatusBadRequest, "idempotency_key_invalid", "wanted: 1 to 255 printable ASCII characters without spaces")
+	if key == "" || len(key) > 255 || strings.TrimFunc(key, func(r rune) bool { return r >= ' ' && r < 0x7f }) != "" {
+		p := problem(http.StatusBadRequest, "idempotency_key_invalid", "wanted: 1 to 255 printable ASCII characters")
 		p.Errors = []Issue{{Location: "header.Idempotency-Key", Code: p.Code, Severity: string(post.SeverityError), Message: p.Detail}}
 		return nil, p
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -140,10 +141,84 @@ func TestRefusalsOfAFileAreProblems(t *testing.T) {
 func TestAnIdempotencyKeyThatIsNoneIsNamed(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	for _, key := range []string{strings.Repeat("a", 256), "a b", "\u00e9"} {
+	for _, key := range []string{strings.Repeat("a", 256), "", "a\tb", "\u00e9"} {
 		r := h.ask("jo", "POST", posts, `{"text":"a","targets":["acme-x"],"at":"now"}`, "Idempotency-Key", key)
 		if r.code(400, "idempotency_key_invalid"); r.text("errors", 0, "location") != "header.Idempotency-Key" {
 			t.Errorf("%s", r.raw)
+		}
+	}
+}
+
+func TestAnIdempotencyKeyMayHoldBlanks(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for range 2 {
+		h.ask("jo", "POST", posts, `{"text":"a","targets":["acme-x"],"at":"now"}`, "Idempotency-Key", "a b").want(201)
+	}
+}
+
+// Who asks for a version that is no longer there is told so, whatever the method.
+func TestAReadIsAnsweredOnlyIfItMatches(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	post := h.ask("mia", "POST", posts, `{"text":"a","targets":["acme-x"],"at":"2026-12-01T09:00"}`).want(201)
+	series := h.ask("mia", "POST", "/api/v1/series", `{"cron":"0 9 * * *","posts":[{"text":"s","targets":["acme-x"]}]}`).want(201)
+	file := h.ask("mia", "POST", "/api/v1/media", `{"url":"https://a.example/a.png"}`).want(201)
+	for _, path := range []string{
+		posts + "/" + post.text("id"), deliveries + "/" + post.text("deliveries", 0, "id"), "/api/v1/accounts/acme-x",
+		"/api/v1/series/" + series.text("id"), "/api/v1/media/" + file.text("id"), "/api/v1/media/" + file.text("id") + "/content",
+	} {
+		tag := h.ask("mia", "GET", path, "").want(200).header.Get("ETag")
+		for _, method := range []string{"GET", "HEAD"} {
+			h.ask("mia", method, path, "", "If-Match", tag).want(200)
+			h.ask("mia", method, path, "", "If-Match", "*").want(200)
+			if r := h.ask("mia", method, path, "", "If-Match", `"x"`).want(412); r.header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s %s: %v", method, path, r.header)
+			}
+			h.ask("mia", method, path, "", "If-None-Match", tag).want(304)
+		}
+	}
+	h.ask("mia", "POST", "/api/v1/accounts/acme-x/verify", "", "If-Match", `"a99"`).code(412, "stale")
+	h.ask("mia", "POST", "/api/v1/accounts/acme-x/verify", "", "If-Match", h.ask("mia", "GET", "/api/v1/accounts/acme-x", "").header.Get("ETag")).want(200)
+}
+
+// A list that is empty is there.
+func TestEmptyListsAreLists(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	post := h.ask("jo", "POST", posts, `{"text":"a","targets":["acme-x"],"at":"2026-12-01T09:00"}`).want(201)
+	r := h.ask("jo", "GET", deliveries+"/"+post.text("deliveries", 0, "id"), "").want(200)
+	if list, ok := r.at("attempts_log").([]any); !ok || len(list) != 0 {
+		t.Errorf("a delivery without attempts: %s", r.raw)
+	}
+	if r := h.ask("jo", "GET", deliveries, "").want(200); strings.Contains(string(r.raw), "attempts_log") {
+		t.Errorf("a list tells of attempts: %s", r.raw)
+	}
+	r = h.ask("jo", "GET", posts+"/none", "").want(404)
+	if list, ok := r.at("errors").([]any); !ok || len(list) != 0 {
+		t.Errorf("a problem without fields: %s", r.raw)
+	}
+}
+
+// What a picture shows is taken as it was sent, or not at all.
+func TestAWordThatIsNoTextIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, alt := range []string{"a\x00b", "a\xffb"} {
+		var b bytes.Buffer
+		w := multipart.NewWriter(&b)
+		_ = w.WriteField("alt", alt)
+		part, err := w.CreateFormFile("file", "x.png")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = part.Write(picture(t))
+		_ = w.Close()
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/v1/media", &b)
+		r.Header.Set("Content-Type", w.FormDataContentType())
+		r.Header.Set("Authorization", "Bearer "+keyOf("mia"))
+		if got := h.do(r).code(422, "invalid_text"); got.errorsAt() != "alt invalid_text" {
+			t.Errorf("%q: %s", alt, got.raw)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"crier/internal/compose"
 	"crier/internal/media"
@@ -211,7 +212,9 @@ func (c *call) multipart(ctx context.Context, created func(any) *answer) (m stor
 			if len(b) > maxAlt {
 				return m, invalid("alt", compose.CodeTooLong, "wanted: at most 10000 bytes")
 			}
-			alt = strings.ToValidUTF8(strings.ReplaceAll(string(b), "\x00", ""), "")
+			if alt = string(b); !utf8.ValidString(alt) || strings.ContainsRune(alt, 0) {
+				return m, invalid("alt", compose.CodeText, "wanted: UTF-8 without NUL characters")
+			}
 		default:
 			return m, invalid(safeName(name), compose.CodeUnknown, "wanted: one part file and at most one part alt")
 		}

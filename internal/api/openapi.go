@@ -37,7 +37,18 @@ func document(routes []route) (documents, error) {
 			},
 		},
 	}
-	refusal := registry.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	problems := map[string]*huma.MediaType{
+		"application/problem+json": {Schema: registry.Schema(reflect.TypeFor[Problem](), true, "Problem")},
+	}
+	later := map[string]*huma.Param{"Retry-After": {Description: "Seconds to wait.", Schema: &huma.Schema{Type: huma.TypeInteger}}}
+	doc.Components.Responses = map[string]*huma.Response{
+		"Problem": {Description: "A problem (RFC 9457)", Content: problems},
+		"TooMany": {Description: "The key has made too many requests: too_many_requests.", Content: problems, Headers: later},
+		"NotNow": {
+			Description: "Nothing was done, ask again: overloaded or closing. Nobody knows whether it was, read again: commit_unknown.",
+			Content:     problems, Headers: later,
+		},
+	}
 	for i := range routes {
 		r := &routes[i]
 		op := r.operation()
@@ -58,10 +69,9 @@ func document(routes []route) (documents, error) {
 		}
 		op.Responses = map[string]*huma.Response{
 			strconv.Itoa(status): ok,
-			"default": {
-				Description: "A problem (RFC 9457)",
-				Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: refusal}},
-			},
+			"429":                {Ref: "#/components/responses/TooMany"},
+			"503":                {Ref: "#/components/responses/NotNow"},
+			"default":            {Ref: "#/components/responses/Problem"},
 		}
 		doc.AddOperation(op)
 	}

@@ -25,7 +25,7 @@ type Problem struct {
 	Hint   string `json:"hint,omitempty" doc:"What to do about it."`
 	// Post names an earlier post that stands in the way.
 	Post      string  `json:"post,omitempty"`
-	Errors    []Issue `json:"errors,omitempty"`
+	Errors    []Issue `json:"errors" doc:"What is wrong where; empty when it is the request as a whole."`
 	RequestID string  `json:"request_id,omitempty"`
 
 	retryAfter time.Duration
@@ -181,7 +181,7 @@ func sentinel(err error) *Problem {
 // writeProblem answers with a problem.
 func writeProblem(w http.ResponseWriter, requestID string, p *Problem) {
 	out := *p
-	out.RequestID = requestID
+	out.RequestID, out.Errors = requestID, listOf(p.Errors)
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

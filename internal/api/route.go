@@ -244,7 +244,7 @@ func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
 		}
 		defer c.leave()
 	}
-	if rt.method != http.MethodPost || c.r.Header.Get("Idempotency-Key") == "" {
+	if _, keyed := c.r.Header["Idempotency-Key"]; rt.method != http.MethodPost || !keyed {
 		return rt.handle(ctx, c)
 	}
 	return c.runOnce(ctx, rt)

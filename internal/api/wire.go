@@ -230,7 +230,7 @@ type Delivery struct {
 	Series          *string      `json:"series"`
 	// Content and AttemptsLog are told of a single delivery only.
 	Content     *ContentView  `json:"content,omitempty"`
-	AttemptsLog []AttemptView `json:"attempts_log,omitempty"`
+	AttemptsLog []AttemptView `json:"attempts_log,omitzero"`
 }
 
 // AttemptView is the record of one attempt or one look.

@@ -159,6 +159,12 @@ type Refresher interface {
 	Refresh(ctx context.Context) error
 }
 
+// Describer says what the platform takes from this very account, where that depends on its settings; else
+// Driver.Capabilities does.
+type Describer interface {
+	Capabilities() Capabilities
+}
+
 // Unwrapper is implemented by adapters that wrap another.
 type Unwrapper interface {
 	Unwrap() Adapter

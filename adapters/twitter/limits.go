@@ -211,17 +211,22 @@ func isNumber(s string) bool {
 }
 
 // capabilities describes a post on X for an account without a longer limit of its own.
-func capabilities(post.Account) adapters.Capabilities {
+func capabilities(post.Account) adapters.Capabilities { return described(shortWeight) }
+
+// Capabilities implements [adapters.Describer].
+func (a *adapter) Capabilities() adapters.Capabilities { return described(a.config.maxWeight) }
+
+func described(weight int) adapters.Capabilities {
 	const optional = "optional"
 	return adapters.Capabilities{
 		Platform: post.Twitter,
 		Fields: map[string]adapters.FieldLimit{
-			"text":          {Support: optional, Max: shortWeight, Unit: "weighted", Means: "the post; more where the account's max_weight says so"},
+			"text":          {Support: optional, Max: weight, Unit: "weighted", Means: "the post"},
 			"title":         {Support: "not_supported"},
 			"link":          {Support: optional, Means: "appended to the text; counts 23, and X charges more for a post with a link"},
 			"media":         {Support: optional, Max: maxImages, Unit: "files", Means: "images"},
-			"thread":        {Support: optional, Max: shortWeight, Unit: "weighted", Means: "replies, one after the other"},
-			"first_comment": {Support: optional, Max: shortWeight, Unit: "weighted", Means: "a reply to the post"},
+			"thread":        {Support: optional, Max: weight, Unit: "weighted", Means: "replies, one after the other"},
+			"first_comment": {Support: optional, Max: weight, Unit: "weighted", Means: "a reply to the post"},
 		},
 		Media: adapters.MediaLimits{Types: imageTypes(), MaxCount: maxImages, MaxBytes: maxImageBytes, AltText: true},
 		Options: []adapters.OptionInfo{

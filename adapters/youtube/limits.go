@@ -242,6 +242,8 @@ func (p *problems) options(c post.Content) {
 			}
 		case "tags":
 			p.tags(o)
+		case "playlist":
+			p.refuse(at, "not_supported", "Crier cannot put a video into a playlist yet")
 		default:
 			p.refuse(at, "option_unknown", "YouTube has no option of this name here")
 		}

@@ -360,7 +360,7 @@ func TestCheck(t *testing.T) {
 		"tag with a comma":     {func(c *post.Content) { c.Options = opts("tags", []string{"a,b"}) }, "options.tags option_invalid"},
 		"tags as a text":       {func(c *post.Content) { c.Options = opts("tags", "a") }, "options.tags option_invalid"},
 		"category by its name": {func(c *post.Content) { c.Options = opts("category", "Music") }, "options.category option_invalid"},
-		"playlist":             {func(c *post.Content) { c.Options = opts("playlist", "PL") }, "options.playlist option_unknown"},
+		"playlist":             {func(c *post.Content) { c.Options = opts("playlist", "PL") }, "options.playlist not_supported"},
 		"comment for kids": {func(c *post.Content) {
 			c.FirstComment, c.Options = "x", opts("made_for_kids", true)
 		}, "first_comment not_supported"},

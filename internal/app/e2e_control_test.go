@@ -216,3 +216,22 @@ func TestLateAfterPause(t *testing.T) {
 		}
 	}
 }
+
+// TestCapabilitiesOfAnAccount tells the limits that an account has, those that it has bought among them.
+func TestCapabilitiesOfAnAccount(t *testing.T) {
+	t.Parallel()
+	d := begin(t, "identity: acmeinc,", "identity: acmeinc, max_weight: 25000,")
+	type capabilities struct {
+		Fields map[string]struct {
+			Support string
+			Max     int
+		}
+		Options []struct{ Name string }
+	}
+	for handle, most := range map[string]int{"acme-x": 25000, "mia-x": 280} {
+		c := want[capabilities](d.mia, http.StatusOK, http.MethodGet, "/accounts/"+handle+"/capabilities", nil)
+		if c.Fields["text"].Max != most || c.Fields["thread"].Max != most || c.Fields["title"].Support != "not_supported" || len(c.Options) == 0 {
+			t.Errorf("%s: %+v", handle, c)
+		}
+	}
+}

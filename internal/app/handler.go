@@ -71,6 +71,9 @@ func (a *App) apiOutlets(outlets []scheduler.Outlet) map[string]api.Outlet {
 		if known && driver.Capabilities != nil {
 			out.Capabilities = func() adapters.Capabilities { return driver.Capabilities(o.Account) }
 		}
+		if d, ok := adapters.As[adapters.Describer](o.Adapter); ok {
+			out.Capabilities = d.Capabilities
+		}
 		if o.Adapter != nil {
 			out.Check = o.Adapter.Check
 			if p, ok := adapters.As[adapters.Preparer](o.Adapter); ok {

@@ -36,7 +36,8 @@ func inSeries(t *testing.T, author string, play func(s *seriesGone)) {
 		status := w.call(author, http.MethodPost, "/series", m{
 			"every": "1h", "start": "2026-11-04T08:30", "time_zone": "UTC",
 			"posts": []any{m{"text": "Good day", "title": "A day", "targets": []any{
-				m{"account": "twitter-1", "title": ""}, m{"account": "facebook-3", "title": ""},
+				m{"account": "twitter-1", "title": ""},
+				m{"account": "facebook-3", "title": ""},
 				m{"account": "reddit-5", "options": m{"subreddit": "test"}},
 			}}},
 		}, &made)

@@ -76,6 +76,9 @@ func (c *call) visibleMedia(ctx context.Context, s *sight, ids []string) (map[st
 		if err != nil {
 			return nil, fmt.Errorf("reading what is known of a file: %w", err)
 		}
+		if err := c.pooled(ctx, s, &m); err != nil {
+			return nil, err
+		}
 		if c.seesMedia(s, &m) {
 			m.Alt, _ = c.knows(s, &m)
 			out[id] = m.Media
@@ -284,11 +287,17 @@ func (c *call) seenMedia(ctx context.Context) (*sight, store.Media, error) {
 		return nil, store.Media{}, notFound("file")
 	}
 	m, err := c.Store.MediaByID(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || (err == nil && !c.seesMedia(s, &m)) {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, m, notFound("file")
 	}
 	if err != nil {
 		return nil, m, fmt.Errorf("reading what is known of the file: %w", err)
+	}
+	if err := c.pooled(ctx, s, &m); err != nil {
+		return nil, m, err
+	}
+	if !c.seesMedia(s, &m) {
+		return nil, m, notFound("file")
 	}
 	return s, m, nil
 }

@@ -306,9 +306,17 @@ func TestAColleagueChangesASeriesWithAPicture(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	file := h.ask("mia", "POST", "/api/v1/media", `{"url":"https://a.example/a.png","alt":"a dot"}`).want(201).text("id")
-	body := `{"text":"x","media":["` + file + `"],"targets":["acme-x"]}`
+	body := `{"text":"x","media":[{"id":"` + file + `","alt":"of the series"}],"targets":["acme-x"]}`
+	h.clock.Add(time.Minute.Milliseconds())
 	made := h.ask("mia", "POST", "/api/v1/series", `{"every":"1w","start":"2026-12-04T17:00","posts":[`+body+`]}`).want(201)
 	path := "/api/v1/series/" + made.text("id")
+	at := "/api/v1/media/" + file
+	if r := h.ask("vic", "GET", at, "").want(200); r.text("alt") != "of the series" || r.text("used_by", 0) != "acme-x" || r.text("created_at") != made.text("created_at") {
+		t.Errorf("who sees the series is told of its file: %s", r.raw)
+	}
+	h.ask("vic", "GET", at+"/content", "").want(200)
+	h.ask("zoe", "GET", at, "").code(404, "not_found")
+	h.ask("jo", "DELETE", at, "").code(409, "in_use")
 	if r := h.ask("jo", "PATCH", path, `{"name":"weekly"}`).want(200); r.text("name") != "weekly" {
 		t.Errorf("renamed: %s", r.raw)
 	}

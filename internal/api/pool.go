@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,49 @@ func (c *call) poolFiles(ctx context.Context, x *store.Series) (map[string]post.
 		}
 	}
 	return out, nil
+}
+
+// pooled counts the series that have a file in their pool as uses of it, where the asker sees it by no other: until its
+// first run is made, no post has it.
+func (c *call) pooled(ctx context.Context, s *sight, m *store.Media) error {
+	if c.seesMedia(s, m) {
+		return nil
+	}
+	all, err := c.Store.ListSeries(ctx)
+	if err != nil {
+		return fmt.Errorf("listing the series: %w", err)
+	}
+	for i := range all {
+		x := &all[i]
+		alt, have := inPool(x, m.ID)
+		if !have || !s.seesSeries(x) {
+			continue
+		}
+		for _, k := range x.Accounts {
+			m.Uses = append(m.Uses, store.MediaUse{Account: k, Since: x.CreatedAt, Alt: alt})
+		}
+	}
+	return nil
+}
+
+// inPool finds a file in the pool of a series, and what is said there of it.
+func inPool(x *store.Series, id string) (alt string, have bool) {
+	for _, raw := range x.Posts {
+		if !bytes.Contains(raw, []byte(id)) {
+			continue
+		}
+		have = true
+		r, err := compose.Pooled(raw)
+		if err != nil {
+			continue // it was checked when it was written
+		}
+		for _, ref := range r.MediaRefs() {
+			if ref.ID == id && ref.Alt != nil {
+				return *ref.Alt, true
+			}
+		}
+	}
+	return "", have
 }
 
 // readPool reads the posts strictly, and has the files fetched that they give as addresses.

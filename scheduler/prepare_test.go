@@ -232,7 +232,7 @@ func TestAnUploadThatBeginsAnewEachTimeFails(t *testing.T) {
 
 func TestAStoreThatCannotBeReadFailsNoPreparation(t *testing.T) {
 	t.Parallel()
-	for _, what := range []string{"content", "handles", "saving"} {
+	for _, what := range []string{"material", "saving"} {
 		t.Run(what, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.store.deaf.Store(&what)

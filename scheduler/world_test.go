@@ -52,7 +52,7 @@ type faulty struct {
 	unsure  atomic.Bool // the next turn that claims is on disk, and says that it may not be
 	vague   atomic.Bool // the same of the next turn that settles
 	turns   atomic.Int64
-	deaf    atomic.Pointer[string] // what is not answered: content, handles, saving
+	deaf    atomic.Pointer[string] // what is not answered: material, saving
 }
 
 func (f *faulty) mute(what string) error {
@@ -62,18 +62,11 @@ func (f *faulty) mute(what string) error {
 	return nil
 }
 
-func (f *faulty) Content(ctx context.Context, id post.ID) (post.Content, error) {
-	if err := f.mute("content"); err != nil {
-		return post.Content{}, err
+func (f *faulty) Material(ctx context.Context, d *post.Delivery) (post.Content, []post.Handle, error) {
+	if err := f.mute("material"); err != nil {
+		return post.Content{}, nil, err
 	}
-	return f.Store.Content(ctx, id)
-}
-
-func (f *faulty) Handles(ctx context.Context, id post.ID) ([]post.Handle, error) {
-	if err := f.mute("handles"); err != nil {
-		return nil, err
-	}
-	return f.Store.Handles(ctx, id)
+	return f.Store.Material(ctx, d)
 }
 
 func (f *faulty) SavePrepared(ctx context.Context, now time.Time, p store.Prepared) error {

@@ -102,7 +102,7 @@ func (s *Store) held(ctx context.Context, w store.Write, account post.AccountKey
 		if err := t.answered(now, w.Once); err != nil {
 			return err
 		}
-		l, err := decodeLane(account, t.get(bLaneState, accountKey(account)))
+		l, err := decodeLane(account, t.get(bLaneState, accountKey(account)), t.words)
 		if err == nil {
 			held = l.heldBy(reasons, now)
 		}

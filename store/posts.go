@@ -19,14 +19,18 @@ type Posts interface {
 	PostByID(ctx context.Context, id post.ID) (PostView, error)
 	// ListPosts lists posts, newest first.
 	ListPosts(ctx context.Context, f Filter) (PostPage, error)
-	// EditPost replaces a post's content and changes the deliveries that can still be changed, if version is still
-	// PostView.Version; 0 is any. Targets of deliveries that stay as they are keep their words, whatever e says of
-	// them. The result of w.Once is Edited. Nothing changeable: post.ErrTooLate.
+	// EditPost replaces a post's content and changes the deliveries that can still be changed, if e.Version is still
+	// PostView.Version, else ErrStale; 0 is any. Targets of deliveries that stay as they are keep their words, whatever
+	// e says of them. The result of w.Once is Edited. Nothing changeable and nothing added: post.ErrTooLate. What comes
+	// to say something else must not repeat what was written lately, nor an added target what the post itself has
+	// sent: *DuplicateError.
 	EditPost(ctx context.Context, w Write, e Edit) (Edited, error)
-	// CancelPost withdraws all that is not out. The result of w.Once is Edited.
-	CancelPost(ctx context.Context, w Write, id post.ID) (Edited, error)
-	// SubmitPost turns a post's drafts into scheduled deliveries, with the due times given by delivery.
-	SubmitPost(ctx context.Context, w Write, id post.ID, due map[post.ID]When) (PostView, error)
+	// CancelPost withdraws all that is not out, if version is 0 or still PostView.Version, else ErrStale. The result of
+	// w.Once is Edited.
+	CancelPost(ctx context.Context, w Write, id post.ID, version uint64) (Edited, error)
+	// SubmitPost turns a post's drafts into scheduled deliveries, if s.Version is 0 or still PostView.Version, else
+	// ErrStale. The result of w.Once is PostView. A draft counts as written when it is submitted: *DuplicateError.
+	SubmitPost(ctx context.Context, w Write, s Submission) (PostView, error)
 	// History lists the changes of a post, oldest first.
 	History(ctx context.Context, id post.ID) ([]post.Change, error)
 
@@ -50,7 +54,7 @@ type When struct {
 
 // NewPost is a post to write. Deliveries[i] belongs to Post.Targets[i]; ids, parts, digests and due times are set by
 // the caller. Fingerprints[i] is the digest of what counts as the same content in the same place, empty to leave the
-// target out of the duplicate check.
+// target out of the duplicate check. Post.AllowDuplicate passes the check; the post counts for others all the same.
 type NewPost struct {
 	Post         post.Post
 	Deliveries   []post.Delivery
@@ -88,6 +92,22 @@ type Edit struct {
 	Added []post.Delivery
 	// Dropped are deliveries whose targets are gone: they are canceled.
 	Dropped []post.ID
+	// Fingerprints are as those of NewPost, by delivery, of what the targets say from now on; Before are those of what
+	// the stored targets say.
+	Fingerprints, Before map[post.ID]string
+}
+
+// Submission is what becomes of a post's drafts.
+type Submission struct {
+	Post    post.ID
+	Version uint64 // as PostView.Version was when the drafts were checked
+	// When gives the due times by delivery; a draft that is absent here stays one.
+	When map[post.ID]When
+	// Fingerprints are as those of NewPost, by delivery.
+	Fingerprints map[post.ID]string
+	// Warnings and Notes replace those of the draft.
+	Warnings []post.Problem
+	Notes    []string
 }
 
 // DeliveryEdit is the new shape of one delivery.

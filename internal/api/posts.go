@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"crier/internal/civil"
@@ -370,7 +371,7 @@ func (c *call) patchPost(ctx context.Context) (*answer, error) {
 	if err := c.precondition(tagOfPost(v.Version), true); err != nil {
 		return nil, err
 	}
-	r, err := compose.MergePost(&v.Post, c.raw)
+	r, err := compose.MergePost(&v, c.raw)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // problemOf knows it
 	}
@@ -400,6 +401,14 @@ func (c *call) patchPost(ctx context.Context) (*answer, error) {
 	return &answer{body: s.edited(&e), etag: tagOfPost(e.View.Version)}, nil
 }
 
+// asked is the version that a change must still find: the one that If-Match has named, or 0 for any.
+func (c *call) asked(version uint64) uint64 {
+	if list := strings.TrimSpace(c.r.Header.Get("If-Match")); list == "" || list == "*" {
+		return 0
+	}
+	return version
+}
+
 func (c *call) deletePost(ctx context.Context) (*answer, error) {
 	s, v, err := c.seenPost(ctx)
 	if err != nil {
@@ -411,7 +420,7 @@ func (c *call) deletePost(ctx context.Context) (*answer, error) {
 	if err := c.precondition(tagOfPost(v.Version), false); err != nil {
 		return nil, err
 	}
-	e, err := c.Store.CancelPost(ctx, c.effect(), v.Post.ID)
+	e, err := c.Store.CancelPost(ctx, c.effect(), v.Post.ID, c.asked(v.Version))
 	if err != nil {
 		return nil, fmt.Errorf("cancelling the post: %w", err)
 	}
@@ -443,22 +452,16 @@ func (c *call) submitPost(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	env.Earlier, env.Submit = &v, true
+	env.Earlier, env.Submit, env.Free = &v, true, c.spacing(ctx, s)
 	r.Draft = false
 	made := compose.Compose(env, r)
 	if err := c.allowed(s, &made, false); err != nil {
 		return nil, err
 	}
-	due := map[post.ID]store.When{}
-	for i := range v.Deliveries {
-		if d := &v.Deliveries[i].Delivery; d.State == post.Draft {
-			due[d.ID] = made.When[d.ID]
-		}
-	}
 	view, err := c.Store.SubmitPost(ctx, c.write(func(result any) *answer {
 		v, _ := result.(store.PostView)
 		return s.answerPost(0, &v)
-	}), v.Post.ID, due)
+	}), compose.SubmissionOf(&made, &v))
 	if err != nil {
 		return nil, fmt.Errorf("submitting the post: %w", err)
 	}

@@ -48,7 +48,7 @@ func (c *composer) unfetched() bool {
 	return c.env.DryRun && slices.ContainsFunc(c.req.MediaRefs(), func(r *MediaRef) bool { return r.URL != "" })
 }
 
-// when resolves the moment of a target. A moment that an edit leaves as it was is kept, past or not.
+// when resolves the moment of a target. A moment that an edit does not name is kept, past or not.
 func (c *composer) when(t *Target, a *post.Account, earlier *store.DeliveryView, at string) store.When {
 	if c.env.Fixed != nil {
 		return *c.env.Fixed
@@ -58,8 +58,9 @@ func (c *composer) when(t *Target, a *post.Account, earlier *store.DeliveryView,
 		zone = c.loadZone(a.TimeZone, at+".account")
 	}
 	asked := or(t.At, c.req.At)
-	if earlier != nil && c.keeps(t, asked, earlier) {
+	if earlier != nil && c.keeps(t, earlier) {
 		d := &earlier.Delivery
+		c.noteAgain(d)
 		return store.When{Due: d.Due, LocalDue: d.LocalDue, TimeZone: d.TimeZone}
 	}
 	here := at + ".at"
@@ -85,18 +86,21 @@ func (c *composer) when(t *Target, a *post.Account, earlier *store.DeliveryView,
 }
 
 // keeps reports whether the moment of a target stays as it was.
-func (c *composer) keeps(t *Target, asked string, earlier *store.DeliveryView) bool {
-	if c.env.Submit {
+func (c *composer) keeps(t *Target, earlier *store.DeliveryView) bool {
+	due := earlier.Delivery.Due
+	switch {
+	case c.env.Submit:
 		// What was said when the draft was written, or by a reschedule since, stands if it still lies ahead.
-		return earlier.Delivery.Due.After(c.env.Now)
+		return due.After(c.env.Now)
+	case c.req.Draft && due.IsZero():
+		return false // there is none to keep
 	}
-	old := &c.env.Earlier.Post
-	i := slices.IndexFunc(old.Targets, func(x post.Target) bool { return x.Delivery == earlier.Delivery.ID })
-	if i < 0 {
-		return false
-	}
-	return asked == or(old.Targets[i].Override.At, old.At) && c.req.TimeZone == old.TimeZone &&
-		c.req.Undo == "" && t.ID != ""
+	return !c.moves(t)
+}
+
+// moves reports whether a patch names the moment of a target.
+func (c *composer) moves(t *Target) bool {
+	return t.moves || c.req.rezones || (c.req.moves && t.At == nil)
 }
 
 // undo is how long a post that goes at once waits for a change of mind.
@@ -120,6 +124,18 @@ func (c *composer) note(s string) {
 	}
 }
 
+// noteAgain keeps the note about a moment that stays as it was.
+func (c *composer) noteAgain(d *post.Delivery) {
+	local, err := civil.Parse(d.LocalDue)
+	zone, zoneErr := civil.LoadZone(d.TimeZone)
+	if err != nil || zoneErr != nil {
+		return
+	}
+	if r := civil.Resolve(local, zone); r.Kind == civil.Fold && slices.Contains(c.env.Earlier.Post.Notes, civil.FoldNote(r)) {
+		c.note(civil.FoldNote(r))
+	}
+}
+
 func (c *composer) loadZone(name, at string) *time.Location {
 	zone, err := civil.LoadZone(name)
 	if err != nil {
@@ -136,7 +152,7 @@ func (c *composer) spacing(o *Outlet, due time.Time, place *Place, at string) {
 	}
 	a := o.Account
 	next := due
-	if c.env.Free != nil && c.env.Earlier == nil {
+	if c.env.Free != nil && (c.env.Earlier == nil || c.env.Submit) {
 		next = c.env.Free(a, due)
 	}
 	if free := c.free[a.Handle]; next.Before(free) && a.MinGap > 0 {
@@ -150,12 +166,13 @@ func (c *composer) spacing(o *Outlet, due time.Time, place *Place, at string) {
 	}
 }
 
-// twice finds the same content for the same place, and the same text on two accounts of one platform.
+// twice finds the same content for the same place, and the same text on two accounts of one platform. What stays as
+// it is on both sides is nothing that this request says.
 func (c *composer) twice(t *post.Target, i int, at string) {
 	fingerprint := Fingerprint(t)
 	if first, ok := c.places[fingerprint]; !ok {
 		c.places[fingerprint] = i
-	} else if !c.req.AllowDuplicate {
+	} else if !c.req.AllowDuplicate && !(c.kept[first] && c.kept[i]) {
 		c.problem(at, CodeDuplicateContent, fmt.Sprintf("targets[%d] says the same in the same place", first))
 	}
 	text := normal(t.Content.Text)
@@ -168,7 +185,7 @@ func (c *composer) twice(t *post.Target, i int, at string) {
 		c.texts[key] = i
 		return
 	}
-	if c.req.Targets[first].Account == c.req.Targets[i].Account {
+	if c.req.Targets[first].Account == c.req.Targets[i].Account || (c.kept[first] && c.kept[i]) {
 		return
 	}
 	message := fmt.Sprintf("targets[%d] says the same on another account of this platform", first)

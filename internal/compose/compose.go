@@ -140,6 +140,8 @@ type composer struct {
 	// texts and places find what is said twice; both lead to the index of the first target.
 	texts  map[string]int
 	places map[string]int
+	// kept are the targets that stay as they are.
+	kept map[int]bool
 	// free is when each account's spacing lets the next target of this post go.
 	free map[string]time.Time
 }
@@ -149,6 +151,7 @@ type composer struct {
 func Compose(env Env, req Request) Composed {
 	c := &composer{
 		env: env, req: &req, texts: map[string]int{}, places: map[string]int{}, free: map[string]time.Time{},
+		kept: map[int]bool{},
 	}
 	c.out.When = map[post.ID]store.When{}
 	p := &c.out.New.Post
@@ -211,6 +214,10 @@ func (c *composer) target(p *post.Post, i int) {
 	t := &c.req.Targets[i]
 	at := fmt.Sprintf("targets[%d]", i)
 	o, ok := c.env.Outlet(t.Account)
+	if old, d := c.stored(t.ID); d != nil && old.Account.Handle == t.Account && c.stays(p, i, old, &d.Delivery, ok) {
+		c.keep(p, i, old, &d.Delivery, &o)
+		return
+	}
 	if !ok {
 		c.hard(at+".account", CodeAccountNotFound, "there is no such account")
 		return
@@ -235,45 +242,43 @@ func (c *composer) target(p *post.Post, i int) {
 	c.out.Places = append(c.out.Places, place)
 
 	d := c.delivery(p, &target, &o, when)
-	if t := earlier; t == nil || c.env.Submit || !sameWhen(t, when) {
+	if earlier == nil || !c.keeps(t, earlier) || c.env.Submit {
 		c.out.When[d.ID] = when
 	}
-	p.Targets = append(p.Targets, target)
-	c.out.New.Deliveries = append(c.out.New.Deliveries, d)
-	fingerprint := ""
-	if !c.req.AllowDuplicate && c.env.Series.IsZero() && !c.req.Draft {
-		fingerprint = Fingerprint(&target)
-	}
-	c.out.New.Fingerprints = append(c.out.New.Fingerprints, fingerprint)
+	c.goesTo(p, &target, d)
 }
 
-func sameWhen(v *store.DeliveryView, w store.When) bool { return v.Delivery.Due.Equal(w.Due) }
+// goesTo adds a target with its delivery and fingerprint to the post.
+func (c *composer) goesTo(p *post.Post, t *post.Target, d post.Delivery) {
+	fingerprint := ""
+	series := c.env.Series
+	if c.env.Earlier != nil {
+		series = c.env.Earlier.Post.Series
+	}
+	if series.IsZero() && !c.req.Draft {
+		fingerprint = Fingerprint(t)
+	}
+	p.Targets = append(p.Targets, *t)
+	c.out.New.Deliveries = append(c.out.New.Deliveries, d)
+	c.out.New.Fingerprints = append(c.out.New.Fingerprints, fingerprint)
+}
 
 // earlier finds the delivery of a target that is there already and takes over its ids.
 func (c *composer) earlier(t *Target, target *post.Target, at string) *store.DeliveryView {
 	if t.ID == "" {
 		return nil
 	}
-	if c.env.Earlier != nil {
-		for i := range c.env.Earlier.Post.Targets {
-			old := &c.env.Earlier.Post.Targets[i]
-			if old.ID.String() != strings.ToLower(t.ID) {
-				continue
-			}
-			if old.Account != target.Account {
-				c.hard(at+".account", CodeNotChangeable, "the account of a target does not change: remove the target and add another")
-				return nil
-			}
-			target.ID, target.Delivery = old.ID, old.Delivery
-			for j := range c.env.Earlier.Deliveries {
-				if v := &c.env.Earlier.Deliveries[j]; v.Delivery.ID == old.Delivery {
-					return v
-				}
-			}
-		}
+	old, v := c.stored(t.ID)
+	switch {
+	case v == nil:
+		c.hard(at+".id", CodeTargetNotFound, "the post has no such target")
+		return nil
+	case old.Account != target.Account:
+		c.hard(at+".account", CodeNotChangeable, "the account of a target does not change: remove the target and add another")
+		return nil
 	}
-	c.hard(at+".id", CodeTargetNotFound, "the post has no such target")
-	return nil
+	target.ID, target.Delivery = old.ID, old.Delivery
+	return v
 }
 
 func (c *composer) delivery(p *post.Post, t *post.Target, o *Outlet, when store.When) post.Delivery {

@@ -213,7 +213,7 @@ func TestAnEditKeepsWhatItDoesNotName(t *testing.T) {
 		view.Deliveries = append(view.Deliveries, store.DeliveryView{Delivery: d})
 	}
 	e.Now, e.Earlier = e.Now.Add(time.Hour), &view
-	r, err := compose.MergePost(&view.Post, []byte(`{"text":"new","targets":["x",{"account":"reddit","text":"c","at":"2026-12-01T09:00"}]}`))
+	r, err := compose.MergePost(&view, []byte(`{"text":"new","targets":["x",{"account":"reddit","text":"c","at":"2026-12-01T09:00"}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestAnEditKeepsWhatItDoesNotName(t *testing.T) {
 	if len(edit.Added) != 1 || edit.Added[0].Account.Handle != "reddit" || edit.Added[0].Post != view.Post.ID || edit.Version != 7 {
 		t.Errorf("added: %+v", edit.Added)
 	}
-	r, err = compose.MergePost(&view.Post, []byte(`{"at":"2026-12-02T09:00Z"}`))
+	r, err = compose.MergePost(&view, []byte(`{"at":"2026-12-02T09:00Z"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,9 +8,11 @@ import (
 )
 
 // MergePost applies a JSON merge patch to a stored post. Targets are the one list that is not simply replaced: an item
-// with the id of a target that is there is merged into it, a handle alone keeps that account's target, an item without
-// an id is a new target, and a target that the list leaves out is dropped. Errors are of type *[BodyError].
-func MergePost(p *post.Post, raw []byte) (Request, error) {
+// with the id of a target that is there is merged into it, so is one without an id whose account has exactly one target
+// there; a handle alone keeps that account's target; any other item is a new target, and a target that the list leaves
+// out is dropped. What was withdrawn is found by its id and by a handle alone. Errors are of type *[BodyError].
+func MergePost(view *store.PostView, raw []byte) (Request, error) {
+	p := &view.Post
 	patch, err := Parse(raw)
 	if err != nil {
 		return Request{}, err
@@ -29,49 +31,95 @@ func MergePost(p *post.Post, raw []byte) (Request, error) {
 	}
 	whole := Merge(current, patch)
 	if targets := patch.field("targets"); targets != nil && targets.kind == arrayNode {
-		whole.set("targets", mergeTargets(current.field("targets"), targets))
+		whole.set("targets", mergeTargets(view, current.field("targets"), targets))
 	}
 	var out Request
 	if err := whole.Bind(&out); err != nil {
 		return Request{}, err
 	}
+	out.moves = patch.field("at") != nil
+	out.rezones = patch.field("time_zone") != nil || patch.field("undo") != nil
+	if targets := patch.field("targets"); targets != nil {
+		for i, item := range targets.items {
+			out.Targets[i].moves = item.field("at") != nil
+		}
+	}
 	return out, nil
 }
 
-func mergeTargets(current, patch *Node) *Node {
-	out := &Node{kind: arrayNode}
-	used := map[*Node]bool{}
-	find := func(match func(*Node) bool) *Node {
-		if current == nil {
-			return nil
-		}
-		for _, t := range current.items {
-			if !used[t] && match(t) {
-				return t
-			}
-		}
-		return nil
+// mergeTargets gives one target for each item of the patch, in its order.
+func mergeTargets(view *store.PostView, current, patch *Node) *Node {
+	m := merger{used: map[*Node]bool{}, withdrawn: map[string]bool{}}
+	if current != nil {
+		m.targets = current.items
 	}
-	for _, item := range patch.items {
-		var old *Node
+	for i := range view.Deliveries {
+		if d := &view.Deliveries[i].Delivery; d.State == post.Canceled {
+			m.withdrawn[d.Target.String()] = true
+		}
+	}
+	found := make([]*Node, len(patch.items))
+	for i, item := range patch.items { // ids first: nobody else gets what they name
+		if id := textOf(item, "id"); id != "" {
+			found[i] = m.take(func(t *Node) bool { return strings.EqualFold(textOf(t, "id"), id) })
+		}
+	}
+	for i, item := range patch.items {
 		switch {
+		case found[i] != nil:
 		case item.kind == stringNode:
-			old = find(func(t *Node) bool { return textOf(t, "account") == item.text })
-		case item.kind == objectNode && textOf(item, "id") != "":
-			old = find(func(t *Node) bool { return strings.EqualFold(textOf(t, "id"), textOf(item, "id")) })
+			if found[i] = m.take(m.liveOf(item.text)); found[i] == nil {
+				found[i] = m.take(func(t *Node) bool { return textOf(t, "account") == item.text })
+			}
+		case textOf(item, "id") == "" && m.count(m.liveOf(textOf(item, "account"))) == 1:
+			found[i] = m.take(m.liveOf(textOf(item, "account")))
 		}
-		if old == nil {
+	}
+	out := &Node{kind: arrayNode}
+	for i, item := range patch.items {
+		switch {
+		case found[i] == nil:
 			out.items = append(out.items, item)
-			continue
+		case item.kind == stringNode:
+			out.items = append(out.items, found[i])
+		default:
+			out.items = append(out.items, Merge(found[i], item))
 		}
-		used[old] = true
-		if item.kind == stringNode {
-			out.items = append(out.items, old)
-			continue
-		}
-		out.items = append(out.items, Merge(old, item))
 	}
 	return out
+}
+
+// merger finds the targets that a patch means, each for one item.
+type merger struct {
+	targets   []*Node
+	used      map[*Node]bool
+	withdrawn map[string]bool // by id
+}
+
+// liveOf matches the targets of an account that were not withdrawn.
+func (m *merger) liveOf(account string) func(*Node) bool {
+	return func(t *Node) bool { return textOf(t, "account") == account && !m.withdrawn[textOf(t, "id")] }
+}
+
+// take gives the first target that matches and that no item has yet; nil when there is none.
+func (m *merger) take(match func(*Node) bool) *Node {
+	for _, t := range m.targets {
+		if !m.used[t] && match(t) {
+			m.used[t] = true
+			return t
+		}
+	}
+	return nil
+}
+
+func (m *merger) count(match func(*Node) bool) int {
+	n := 0
+	for _, t := range m.targets {
+		if match(t) {
+			n++
+		}
+	}
+	return n
 }
 
 func textOf(n *Node, name string) string {
@@ -83,7 +131,14 @@ func textOf(n *Node, name string) string {
 
 // EditOf says what an edit that was composed over view changes.
 func EditOf(c *Composed, view *store.PostView) store.Edit {
-	e := store.Edit{Post: c.New.Post, Version: view.Version, Changes: map[post.ID]store.DeliveryEdit{}}
+	e := store.Edit{
+		Post: c.New.Post, Version: view.Version, Changes: map[post.ID]store.DeliveryEdit{},
+		Fingerprints: c.fingerprints(), Before: map[post.ID]string{},
+	}
+	for i := range view.Post.Targets {
+		t := &view.Post.Targets[i]
+		e.Before[t.Delivery] = Fingerprint(t)
+	}
 	stays := map[post.ID]bool{}
 	for i := range view.Deliveries {
 		stays[view.Deliveries[i].Delivery.ID] = false
@@ -98,7 +153,7 @@ func EditOf(c *Composed, view *store.PostView) store.Edit {
 		for _, p := range d.Parts {
 			change.Roles = append(change.Roles, p.Role)
 		}
-		if when, moved := c.When[d.ID]; moved && !when.Due.IsZero() {
+		if when, moved := c.When[d.ID]; moved && (c.New.Post.Draft || !when.Due.IsZero()) {
 			change.When = &when
 		}
 		e.Changes[d.ID] = change
@@ -109,4 +164,27 @@ func EditOf(c *Composed, view *store.PostView) store.Edit {
 		}
 	}
 	return e
+}
+
+// SubmissionOf says what submitting does to the drafts of view, which were composed anew.
+func SubmissionOf(c *Composed, view *store.PostView) store.Submission {
+	s := store.Submission{
+		Post: view.Post.ID, Version: view.Version, When: map[post.ID]store.When{}, Fingerprints: c.fingerprints(),
+		Warnings: c.New.Post.Warnings, Notes: c.New.Post.Notes,
+	}
+	for i := range view.Deliveries {
+		if d := &view.Deliveries[i].Delivery; d.State == post.Draft {
+			s.When[d.ID] = c.When[d.ID]
+		}
+	}
+	return s
+}
+
+// fingerprints gives the fingerprints by delivery.
+func (c *Composed) fingerprints() map[post.ID]string {
+	out := make(map[post.ID]string, len(c.New.Deliveries))
+	for i := range c.New.Deliveries {
+		out[c.New.Deliveries[i].ID] = c.New.Fingerprints[i]
+	}
+	return out
 }

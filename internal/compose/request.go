@@ -25,6 +25,10 @@ type Request struct {
 	Labels         []string                   `json:"labels,omitempty" doc:"Your own marks."`
 	Draft          bool                       `json:"draft,omitempty" doc:"Keep it without sending; its errors become warnings."`
 	AllowDuplicate bool                       `json:"allow_duplicate,omitempty" doc:"Send it although the same was sent within 24 hours."`
+
+	// moves and rezones say that a patch names the moment, or what it is read with: it then counts, also when the words
+	// are those that the post was written with.
+	moves, rezones bool
 }
 
 // Target is one place that a post goes to: a handle alone, or an object with what it overrides. Nil leaves what the
@@ -40,6 +44,8 @@ type Target struct {
 	FirstComment *string                     `json:"first_comment,omitempty"`
 	Options      *map[string]json.RawMessage `json:"options,omitempty" doc:"Merged into the post's by name; null drops one, {} drops all."`
 	At           *string                     `json:"at,omitempty"`
+
+	moves bool // as in Request
 }
 
 func (t *Target) fromText(s string) { t.Account = s }

@@ -164,6 +164,9 @@ func (d *Delivery) NextPart() int {
 // end before the last part is partial.
 func (d *Delivery) Begun() bool { return len(d.Parts) > 0 && d.NextPart() > 0 }
 
+// Changeable reports whether nothing of it is out or in flight and a person may still change content or time.
+func (d *Delivery) Changeable() bool { return d.State.Editable() && !d.Begun() }
+
 // InDoubt reports whether the next part may be out already.
 func (d *Delivery) InDoubt() bool {
 	i := d.NextPart()

@@ -117,7 +117,7 @@ func (t *tx) checkNew(d *draft, now time.Time) error {
 		return nil
 	}
 	for i := range d.Deliveries {
-		earlier, err := t.duplicate(d, i, now)
+		earlier, err := t.duplicate(d.Deliveries[i].Account, d.fingerprint(i), now, nil)
 		if err != nil {
 			return err
 		}
@@ -128,37 +128,11 @@ func (t *tx) checkNew(d *draft, now time.Time) error {
 	return nil
 }
 
-func fingerprintKey(d *draft, i int) []byte {
-	if i >= len(d.Fingerprints) || d.Fingerprints[i] == "" {
-		return nil
+func (d *draft) fingerprint(i int) string {
+	if i >= len(d.Fingerprints) {
+		return ""
 	}
-	return append(accountKey(d.Deliveries[i].Account), d.Fingerprints[i]...)
-}
-
-// duplicate gives the earlier post that said the same in the same place and may be or come out.
-func (t *tx) duplicate(d *draft, i int, now time.Time) (post.ID, error) {
-	key := fingerprintKey(d, i)
-	if key == nil {
-		return post.ID{}, nil
-	}
-	b := t.get(bFingerprint, key)
-	if b == nil {
-		return post.ID{}, nil
-	}
-	if len(b) != 40 {
-		return post.ID{}, corrupt(bFingerprint, key, errShort)
-	}
-	if !now.Before(instant(keyMillis(b)).Add(store.DuplicateWithin)) {
-		return post.ID{}, nil
-	}
-	earlier, err := t.delivery(idAt(b))
-	if err != nil {
-		return post.ID{}, err
-	}
-	if s := earlier.State; s == post.Canceled || s == post.Failed || s == post.Missed {
-		return post.ID{}, nil
-	}
-	return post.ID(b[8:24]), nil
+	return d.Fingerprints[i]
 }
 
 // create writes a post that checkNew has passed.
@@ -177,11 +151,8 @@ func (t *tx) create(d *draft, now time.Time, actor string) error {
 		return err
 	}
 	for i := range d.Deliveries {
-		if key := fingerprintKey(d, i); key != nil {
-			value := append(append(addTime(nil, now), p.ID[:]...), d.Deliveries[i].ID[:]...)
-			if err := t.put(bFingerprint, key, value); err != nil {
-				return err
-			}
+		if err := t.mark(&d.Deliveries[i], d.fingerprint(i), now); err != nil {
+			return err
 		}
 		if err := t.createDelivery(d.Deliveries[i], cause{now: now, actor: actor}); err != nil {
 			return err

@@ -177,7 +177,7 @@ func deeds() []deed {
 		{"cancel a post", func(w *workbench) func() error {
 			n := w.later()
 			return func() error {
-				_, err := w.s.CancelPost(w.t.Context(), w.under("cancel "+n.Post.ExternalID), n.Post.ID)
+				_, err := w.s.CancelPost(w.t.Context(), w.under("cancel "+n.Post.ExternalID), n.Post.ID, 0)
 				return replayed(err)
 			}
 		}, true},

@@ -12,9 +12,6 @@ import (
 	"crier/store"
 )
 
-// changeable reports whether nothing of the delivery is out or in flight and a person may still change it.
-func changeable(d *post.Delivery) bool { return d.State.Editable() && !d.Begun() }
-
 func whyKept(d *post.Delivery) string {
 	if d.Begun() && d.State.Editable() {
 		return "a part of it is out"
@@ -39,20 +36,32 @@ func (s *Store) EditPost(ctx context.Context, w store.Write, e store.Edit) (out 
 	return out, err
 }
 
+// currentPost gives a post with its deliveries, if version is 0 or the current one.
+func (t *tx) currentPost(id post.ID, version uint64) (*post.Post, []*post.Delivery, error) {
+	p, err := t.post(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	deliveries, current, err := t.deliveriesOf(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if version != 0 && version != current {
+		return nil, nil, fmt.Errorf("post %s: %w", id, store.ErrStale)
+	}
+	return p, deliveries, nil
+}
+
 func (t *tx) edit(e *store.Edit, c cause, out *store.Edited) error {
-	old, err := t.post(e.Post.ID)
+	old, deliveries, err := t.currentPost(e.Post.ID, e.Version)
 	if err != nil {
 		return err
 	}
-	deliveries, version, err := t.deliveriesOf(old)
-	if err != nil {
-		return err
-	}
-	if e.Version != 0 && e.Version != version {
-		return fmt.Errorf("post %s: %w", old.ID, store.ErrStale)
-	}
-	if len(e.Added) == 0 && !slices.ContainsFunc(deliveries, changeable) {
+	if len(e.Added) == 0 && !slices.ContainsFunc(deliveries, (*post.Delivery).Changeable) {
 		return fmt.Errorf("post %s: %w", old.ID, post.ErrTooLate)
+	}
+	if err := t.checkEdit(e, deliveries, c.now); err != nil {
+		return err
 	}
 	next := e.Post
 	next.Targets = slices.Clone(e.Post.Targets)
@@ -61,7 +70,7 @@ func (t *tx) edit(e *store.Edit, c cause, out *store.Edited) error {
 	for i, d := range deliveries {
 		switch change, ok := e.Changes[d.ID]; {
 		case slices.Contains(e.Dropped, d.ID):
-			if !changeable(d) {
+			if !d.Changeable() {
 				out.Kept = append(out.Kept, store.Kept{Delivery: d.ID, Why: whyKept(d)})
 				keepTarget(&next, &old.Targets[i])
 				continue
@@ -72,22 +81,72 @@ func (t *tx) edit(e *store.Edit, c cause, out *store.Edited) error {
 			next.Version += d.Version // so that the version of the whole never comes back to an earlier one
 		case !ok:
 			keepTarget(&next, &old.Targets[i])
-		case !changeable(d):
+		case !d.Changeable():
 			out.Kept = append(out.Kept, store.Kept{Delivery: d.ID, Why: whyKept(d)})
 			keepTarget(&next, &old.Targets[i])
 		default:
 			if err := t.reshape(d, change, c, out); err != nil {
 				return err
 			}
+			if err := t.remark(d, e.Before[d.ID], e.Fingerprints[d.ID], c.now); err != nil {
+				return err
+			}
 		}
 	}
 	for _, d := range e.Added {
+		if err := t.mark(&d, e.Fingerprints[d.ID], c.now); err != nil {
+			return err
+		}
 		if err := t.createDelivery(d, cause{now: c.now, actor: c.actor}); err != nil {
 			return err
 		}
 		out.Changed = append(out.Changed, d.ID)
 	}
 	return t.replacePost(old, &next, c)
+}
+
+// checkEdit refuses an edit that would have the same said a second time. It writes nothing.
+func (t *tx) checkEdit(e *store.Edit, deliveries []*post.Delivery, now time.Time) error {
+	if e.Post.AllowDuplicate {
+		return nil
+	}
+	leaving := map[post.ID]bool{}          // what says something else after the edit, or nothing
+	fresh := map[post.ID]post.AccountKey{} // what is newly said, by delivery
+	for _, d := range deliveries {
+		_, changes := e.Changes[d.ID]
+		switch {
+		case !d.Changeable():
+		case slices.Contains(e.Dropped, d.ID):
+			leaving[d.ID] = true
+		case changes && e.Fingerprints[d.ID] != e.Before[d.ID]:
+			leaving[d.ID], fresh[d.ID] = true, d.Account
+		}
+	}
+	for _, d := range e.Added {
+		fresh[d.ID] = d.Account
+	}
+	for i := range e.Post.Targets {
+		id := e.Post.Targets[i].Delivery
+		account, isFresh := fresh[id]
+		says := e.Fingerprints[id]
+		if !isFresh || says == "" {
+			continue
+		}
+		// What the post itself has sent counts however long ago that was.
+		for _, d := range deliveries {
+			if !leaving[d.ID] && !ended(d) && d.Account == account && e.Before[d.ID] == says {
+				return &store.DuplicateError{Target: i, Earlier: e.Post.ID}
+			}
+		}
+		earlier, err := t.duplicate(account, says, now, leaving)
+		if err != nil {
+			return err
+		}
+		if !earlier.IsZero() {
+			return &store.DuplicateError{Target: i, Earlier: earlier}
+		}
+	}
+	return nil
 }
 
 // keepTarget makes next say of a target what it said before: the words of what stays as it is do not change.
@@ -193,10 +252,10 @@ func (t *tx) replacePost(old, next *post.Post, c cause) error {
 }
 
 // CancelPost withdraws all that is not out.
-func (s *Store) CancelPost(ctx context.Context, w store.Write, id post.ID) (out store.Edited, err error) {
+func (s *Store) CancelPost(ctx context.Context, w store.Write, id post.ID, version uint64) (out store.Edited, err error) {
 	err = s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
 		out = store.Edited{}
-		p, err := t.post(id)
+		p, _, err := t.currentPost(id, version)
 		if err != nil {
 			return nil, err
 		}
@@ -244,48 +303,60 @@ func (t *tx) cancelAll(p *post.Post, c cause, out *store.Edited) error {
 }
 
 // SubmitPost turns a post's drafts into scheduled deliveries.
-func (s *Store) SubmitPost(ctx context.Context, w store.Write, id post.ID, due map[post.ID]store.When) (view store.PostView, err error) {
+func (s *Store) SubmitPost(ctx context.Context, w store.Write, x store.Submission) (view store.PostView, err error) {
 	err = s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
-		old, err := t.post(id)
-		if err != nil {
-			return nil, err
-		}
-		deliveries, _, err := t.deliveriesOf(old)
-		if err != nil {
-			return nil, err
-		}
-		n := 0
-		for _, d := range deliveries {
-			at, ok := due[d.ID]
-			if !ok {
-				continue
-			}
-			after := copyOf(d)
-			if err := after.Submit(at.Due); err != nil {
-				return nil, err
-			}
-			after.LocalDue, after.TimeZone = at.LocalDue, at.TimeZone
-			if err := t.save(d, after, cause{now: now, actor: w.Actor}); err != nil {
-				return nil, err
-			}
-			n++
-		}
-		if n == 0 {
-			return nil, fmt.Errorf("%w: post %s has no such draft", post.ErrTransition, id)
-		}
-		next := *old
-		next.Draft = false
-		next.Version++
-		if err := t.replacePost(old, &next, cause{now: now, actor: w.Actor}); err != nil {
+		if err := t.submit(&x, cause{now: now, actor: w.Actor}); err != nil {
 			return nil, err
 		}
 		if err := t.settleLanes(now); err != nil {
 			return nil, err
 		}
-		view, err = t.postView(id)
+		view, err = t.postView(x.Post)
 		return view, err
 	})
 	return view, err
+}
+
+func (t *tx) submit(x *store.Submission, c cause) error {
+	old, deliveries, err := t.currentPost(x.Post, x.Version)
+	if err != nil {
+		return err
+	}
+	for i, d := range deliveries {
+		if _, ok := x.When[d.ID]; !ok || old.AllowDuplicate {
+			continue
+		}
+		earlier, err := t.duplicate(d.Account, x.Fingerprints[d.ID], c.now, nil)
+		if err != nil {
+			return err
+		}
+		if !earlier.IsZero() {
+			return &store.DuplicateError{Target: i, Earlier: earlier}
+		}
+	}
+	n := 0
+	for _, d := range deliveries {
+		at, ok := x.When[d.ID]
+		if !ok {
+			continue
+		}
+		after := copyOf(d)
+		if err := after.Submit(at.Due); err != nil {
+			return err
+		}
+		after.LocalDue, after.TimeZone = at.LocalDue, at.TimeZone
+		if err := errors.Join(t.save(d, after, c), t.mark(d, x.Fingerprints[d.ID], c.now)); err != nil {
+			return err
+		}
+		n++
+	}
+	if n == 0 {
+		return fmt.Errorf("%w: post %s has no such draft", post.ErrTransition, x.Post)
+	}
+	next := *old
+	next.Draft, next.Warnings, next.Notes = false, x.Warnings, x.Notes
+	next.Version++
+	return t.replacePost(old, &next, c)
 }
 
 // ChangeDelivery applies change to a delivery.

@@ -37,7 +37,7 @@ const (
 	bIdem                        // client, key → expiry, digest, answer
 	bIdemExpiry                  // expiry, client, key
 	bExternal                    // external id, kind, owner → post id
-	bFingerprint                 // account, digest → instant, post, delivery
+	bFingerprint                 // account, digest, delivery → instant, post, delivery
 	bOutbox                      // sequence → change
 	bHistory                     // post, sequence
 	bAttempt                     // delivery, n → attempt

@@ -365,7 +365,7 @@ func runMedia(t *testing.T, b Backend) {
 	if got, err := f.s.MediaByID(t.Context(), id); err != nil || len(got.Uploads) != 0 || len(got.Uses) == 0 {
 		t.Errorf("what stays for others: %+v, %v", got, err)
 	}
-	if _, err := f.s.CancelPost(t.Context(), f.by("ann"), needed.Post.ID); err != nil {
+	if _, err := f.s.CancelPost(t.Context(), f.by("ann"), needed.Post.ID, 0); err != nil {
 		t.Fatal(err)
 	}
 	f.ok(f.s.DeleteMedia(t.Context(), f.by("ann"), id))

@@ -90,7 +90,7 @@ func runEdits(t *testing.T, b Backend) {
 		claims := f.turn().Claims
 		byID := map[post.ID]store.Work{claims[0].Delivery.ID: claims[0], claims[1].Delivery.ID: claims[1]}
 		f.settle(published(byID[n.Deliveries[0].ID], "1"))
-		out, err := f.s.CancelPost(t.Context(), f.by("ann"), n.Post.ID)
+		out, err := f.s.CancelPost(t.Context(), f.by("ann"), n.Post.ID, 0)
 		f.ok(err)
 		if len(out.Changed) != 2 || len(out.Kept) != 1 || out.Kept[0].Delivery != n.Deliveries[0].ID {
 			t.Errorf("changed %v, kept %v", out.Changed, out.Kept)
@@ -108,16 +108,51 @@ func runEdits(t *testing.T, b Backend) {
 		n.Post.Draft, n.Deliveries[0].State = true, post.Draft
 		id := f.create(n)
 		f.idle()
-		due := map[post.ID]store.When{id: {Due: f.now, LocalDue: "now", TimeZone: "UTC"}}
-		v, err := f.s.SubmitPost(t.Context(), f.by("ann"), n.Post.ID, due)
+		warning := post.Problem{Code: "spacing", Severity: post.SeverityWarning}
+		x := store.Submission{
+			Post: n.Post.ID, When: map[post.ID]store.When{id: {Due: f.now, LocalDue: "now", TimeZone: "UTC"}},
+			Warnings: []post.Problem{warning}, Notes: []string{"a new note"},
+		}
+		v, err := f.s.SubmitPost(t.Context(), f.by("ann"), x)
 		f.ok(err)
 		if v.Post.Draft || v.Deliveries[0].Delivery.LocalDue != "now" {
 			t.Errorf("submitted: %+v", v)
 		}
+		if diff := cmp.Diff([]any{x.Warnings, x.Notes}, []any{v.Post.Warnings, v.Post.Notes}); diff != "" {
+			t.Errorf("warnings and notes (-want +got):\n%s", diff)
+		}
 		f.claim(id)
-		if _, err := f.s.SubmitPost(t.Context(), f.by("ann"), n.Post.ID, due); !errors.Is(err, post.ErrTransition) {
+		if _, err := f.s.SubmitPost(t.Context(), f.by("ann"), x); !errors.Is(err, post.ErrTransition) {
 			t.Errorf("again: %v, want ErrTransition", err)
 		}
+		f.sound()
+	})
+	t.Run("what has changed since it was read is neither submitted nor canceled", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		n := f.draft(time.Time{}, acme)
+		n.Post.Draft, n.Deliveries[0].State = true, post.Draft
+		id := f.create(n)
+		v, err := f.s.PostByID(t.Context(), n.Post.ID)
+		f.ok(err)
+		edit := store.Edit{Post: v.Post, Version: v.Version, Changes: map[post.ID]store.DeliveryEdit{
+			id: {Digest: "other", Roles: []post.Role{post.RolePost}},
+		}}
+		changed, err := f.s.EditPost(t.Context(), f.by("ann"), edit)
+		f.ok(err)
+		x := store.Submission{Post: n.Post.ID, Version: v.Version, When: map[post.ID]store.When{id: {Due: f.now}}}
+		if _, err := f.s.SubmitPost(t.Context(), f.by("ann"), x); !errors.Is(err, store.ErrStale) {
+			t.Errorf("submit: %v, want ErrStale", err)
+		}
+		if _, err := f.s.CancelPost(t.Context(), f.by("ann"), n.Post.ID, v.Version); !errors.Is(err, store.ErrStale) {
+			t.Errorf("cancel: %v, want ErrStale", err)
+		}
+		f.state(id, post.Draft)
+		x.Version = changed.View.Version
+		submitted, err := f.s.SubmitPost(t.Context(), f.by("ann"), x)
+		f.ok(err)
+		_, err = f.s.CancelPost(t.Context(), f.by("ann"), n.Post.ID, submitted.Version)
+		f.ok(err)
 		f.sound()
 	})
 }

@@ -107,6 +107,7 @@ type model struct {
 	tokens   map[post.AccountKey]string
 	pins     map[post.AccountKey]string
 	series   map[post.ID]*modelSeries
+	marks    map[post.ID]modelMark // what a delivery says
 }
 
 func newModel(t *testing.T, rt *rapid.T, b Backend) *model {
@@ -119,6 +120,7 @@ func newModel(t *testing.T, rt *rapid.T, b Backend) *model {
 		leases: map[post.ID]time.Time{}, started: map[post.ID]time.Time{}, began: map[post.ID]time.Time{}, external: map[string]post.ID{},
 		answers: map[string]stored{}, keyring: map[string]store.Key{}, media: map[string][]string{}, uses: map[post.ID]string{},
 		tokens: map[post.AccountKey]string{}, pins: map[post.AccountKey]string{}, series: map[post.ID]*modelSeries{},
+		marks: map[post.ID]modelMark{},
 	}
 	var err error
 	if m.f.s, err = b.Open(dir); err != nil {
@@ -223,6 +225,7 @@ func (m *model) lateOne(rt *rapid.T) {
 // writeOne writes a post with a delivery for each account.
 func (m *model) writeOne(rt *rapid.T, due time.Time, to ...post.AccountKey) {
 	n := m.f.draft(due, to...)
+	n.Post.AllowDuplicate = rapid.IntRange(0, 2).Draw(rt, "allowed") == 0
 	file := ""
 	if files := slices.Sorted(maps.Keys(m.media)); len(files) > 0 && rapid.IntRange(0, 2).Draw(rt, "picture") == 0 {
 		file = files[0]
@@ -235,6 +238,8 @@ func (m *model) writeOne(rt *rapid.T, due time.Time, to ...post.AccountKey) {
 		d.NeedsPrepare = rapid.IntRange(0, 3).Draw(rt, "prepare") == 0
 		if rapid.IntRange(0, 4).Draw(rt, "draft") == 0 {
 			d.State = post.Draft
+		} else if i == 0 {
+			n.Fingerprints[0] = m.words(rt)
 		}
 		if file != "" {
 			n.Post.Targets[i].Content.Media = []post.Media{{ID: file, Type: "image/png"}}
@@ -242,7 +247,13 @@ func (m *model) writeOne(rt *rapid.T, due time.Time, to ...post.AccountKey) {
 		}
 	}
 	v, err := m.f.s.CreatePost(m.t.Context(), m.write(), n)
-	m.ok(rt, err)
+	if m.repeats(rt, err, to[0], n.Fingerprints[0], n.Post.AllowDuplicate) {
+		for i := range n.Deliveries {
+			delete(m.uses, n.Deliveries[i].ID)
+		}
+		return
+	}
+	m.mark(n.Deliveries[0].ID, n.Fingerprints[0])
 	m.posts[n.Post.ID] = v.Post
 	for i := range n.Deliveries {
 		m.deliveries[n.Deliveries[i].ID] = duplicate(&n.Deliveries[i])

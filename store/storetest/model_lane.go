@@ -126,7 +126,18 @@ func (m *model) edit(rt *rapid.T) {
 		roles[i] = d.Parts[i].Role
 	}
 	change := store.DeliveryEdit{Digest: p.Content.Digest(), Roles: roles, NeedsPrepare: d.NeedsPrepare}
-	out, err := m.f.s.EditPost(m.t.Context(), m.write(), store.Edit{Post: p, Changes: map[post.ID]store.DeliveryEdit{d.ID: change}})
+	before, after := m.marks[d.ID].words, m.words(rt)
+	version, stale := m.version(rt, d.Post)
+	out, err := m.f.s.EditPost(m.t.Context(), m.write(), store.Edit{
+		Post: p, Version: version, Changes: map[post.ID]store.DeliveryEdit{d.ID: change},
+		Before: map[post.ID]string{d.ID: before}, Fingerprints: map[post.ID]string{d.ID: after},
+	})
+	if stale {
+		if !errors.Is(err, store.ErrStale) {
+			rt.Fatalf("edit of an older version: %v", err)
+		}
+		return
+	}
 	editable := func(d *post.Delivery) bool { return d.State.Editable() && !d.Begun() }
 	some := false
 	for _, x := range m.deliveries {
@@ -137,6 +148,12 @@ func (m *model) edit(rt *rapid.T) {
 			rt.Fatalf("edit of a %s delivery: %v", d.State, err)
 		}
 		return
+	}
+	if before != after && editable(d) {
+		if m.repeats(rt, err, d.Account, after, p.AllowDuplicate) {
+			return
+		}
+		m.mark(d.ID, after)
 	}
 	m.ok(rt, err)
 	i := m.targetOf(d)

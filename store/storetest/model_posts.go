@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,6 +21,7 @@ func (m *model) postSteps() map[string]func(*rapid.T) {
 		"create many":     m.createMany,
 		"cancel post":     m.cancelPost,
 		"submit post":     m.submitPost,
+		"say again":       m.sayAgain,
 		"list posts":      m.listPosts,
 		"list deliveries": m.listDeliveries,
 		"read one":        m.readOne,
@@ -65,7 +67,14 @@ func (m *model) createMany(rt *rapid.T) {
 
 func (m *model) cancelPost(rt *rapid.T) {
 	id := m.any(rt).Post
-	_, err := m.f.s.CancelPost(m.t.Context(), m.write(), id)
+	version, stale := m.version(rt, id)
+	_, err := m.f.s.CancelPost(m.t.Context(), m.write(), id, version)
+	if stale {
+		if !errors.Is(err, store.ErrStale) {
+			rt.Fatalf("cancel an older version: %v", err)
+		}
+		return
+	}
 	for _, d := range m.deliveries {
 		if d.Post != id {
 			continue
@@ -87,7 +96,23 @@ func (m *model) submitPost(rt *rapid.T) {
 	when := store.When{Due: m.now.Add(time.Duration(rapid.IntRange(-1, 10).Draw(rt, "due")) * time.Minute), LocalDue: "2026-12-02T10:00", TimeZone: "UTC"}
 	after := duplicate(d)
 	want := after.Submit(when.Due)
-	_, err := m.f.s.SubmitPost(m.t.Context(), m.write(), d.Post, map[post.ID]store.When{d.ID: when})
+	words := m.words(rt)
+	version, stale := m.version(rt, d.Post)
+	_, err := m.f.s.SubmitPost(m.t.Context(), m.write(), store.Submission{
+		Post: d.Post, Version: version, When: map[post.ID]store.When{d.ID: when}, Fingerprints: map[post.ID]string{d.ID: words},
+	})
+	switch {
+	case stale:
+		if !errors.Is(err, store.ErrStale) {
+			rt.Fatalf("submit an older version: %v", err)
+		}
+		return
+	case want == nil:
+		if m.repeats(rt, err, d.Account, words, m.posts[d.Post].AllowDuplicate) {
+			return
+		}
+		m.mark(d.ID, words)
+	}
 	if (want == nil) != (err == nil) {
 		rt.Fatalf("submit a %s one: %v, the model says %v", d.State, err, want)
 	}
@@ -96,6 +121,77 @@ func (m *model) submitPost(rt *rapid.T) {
 		*d = *after
 	}
 	m.refresh(rt, d.Post)
+}
+
+// modelMark is what a delivery was last written to say, and when.
+type modelMark struct {
+	words string
+	at    time.Time
+}
+
+// words draws what a post says: few words, so that they come again.
+func (m *model) words(rt *rapid.T) string {
+	return rapid.SampledFrom([]string{"", "a", "b"}).Draw(rt, "words")
+}
+
+func (m *model) mark(id post.ID, words string) {
+	delete(m.marks, id)
+	if words != "" {
+		m.marks[id] = modelMark{words: words, at: m.now}
+	}
+}
+
+// repeats reports whether words are said already on the account, and makes sure that the store says so too, naming one
+// of the posts that say them.
+func (m *model) repeats(rt *rapid.T, err error, k post.AccountKey, words string, allowed bool) bool {
+	earlier := map[post.ID]bool{}
+	for id, x := range m.marks {
+		d := m.deliveries[id]
+		if words == "" || allowed || d.Account != k || x.words != words || !m.now.Before(post.Instant(x.at).Add(store.DuplicateWithin)) {
+			continue
+		}
+		if d.State != post.Canceled && d.State != post.Failed && d.State != post.Missed {
+			earlier[d.Post] = true
+		}
+	}
+	dup, refused := errors.AsType[*store.DuplicateError](err)
+	switch {
+	case len(earlier) == 0:
+		m.ok(rt, err)
+	case !refused || !earlier[dup.Earlier]:
+		rt.Fatalf("said by %v already: %v", earlier, err)
+	}
+	return len(earlier) > 0
+}
+
+// version draws a version of a post: any, the current one or an older one.
+func (m *model) version(rt *rapid.T, id post.ID) (version uint64, stale bool) {
+	v, err := m.f.s.PostByID(m.t.Context(), id)
+	m.ok(rt, err)
+	switch rapid.IntRange(0, 3).Draw(rt, "version") {
+	case 0:
+		return 0, false
+	case 1:
+		return v.Version - 1, true
+	}
+	return v.Version, false
+}
+
+// sayAgain writes words for an account that has said something already.
+func (m *model) sayAgain(rt *rapid.T) {
+	if len(m.marks) == 0 {
+		rt.Skip("nothing was said")
+	}
+	ids := slices.SortedFunc(maps.Keys(m.marks), func(a, b post.ID) int { return slices.Compare(a[:], b[:]) })
+	n := m.f.draft(m.now.Add(time.Hour), m.deliveries[rapid.SampledFrom(ids).Draw(rt, "said")].Account)
+	d := &n.Deliveries[0]
+	n.Fingerprints[0] = m.words(rt)
+	v, err := m.f.s.CreatePost(m.t.Context(), m.write(), n)
+	if m.repeats(rt, err, d.Account, n.Fingerprints[0], false) {
+		return
+	}
+	m.mark(d.ID, n.Fingerprints[0])
+	m.posts[n.Post.ID], m.deliveries[d.ID] = v.Post, duplicate(d)
 }
 
 // refresh takes over what only the store counts: the version of a post.

@@ -58,7 +58,7 @@ func runPosts(t *testing.T, b Backend) {
 				_, _, err := f.s.Material(ctx, &post.Delivery{Post: f.id()})
 				return err
 			},
-			"cancel":   func(ctx context.Context) error { _, err := f.s.CancelPost(ctx, f.by("ann"), f.id()); return err },
+			"cancel":   func(ctx context.Context) error { _, err := f.s.CancelPost(ctx, f.by("ann"), f.id(), 0); return err },
 			"account":  func(ctx context.Context) error { _, err := f.s.AccountByHandle(ctx, "nobody"); return err },
 			"series":   func(ctx context.Context) error { _, err := f.s.SeriesByID(ctx, f.id()); return err },
 			"media":    func(ctx context.Context) error { _, err := f.s.MediaByID(ctx, "none"); return err },
@@ -109,18 +109,41 @@ func runPosts(t *testing.T, b Backend) {
 		allowed := same()
 		allowed.Post.AllowDuplicate = true
 		f.create(allowed)
+		if dup, ok := errors.AsType[*store.DuplicateError](repeat()); !ok || dup.Earlier != allowed.Post.ID {
+			t.Errorf("got %v, want the latest post named", dup)
+		}
 		elsewhere := f.draft(f.now, page)
 		elsewhere.Fingerprints[0] = "same"
 		f.create(elsewhere)
-		if _, err := f.s.CancelPost(t.Context(), f.by("ann"), allowed.Post.ID); err != nil {
-			t.Fatal(err)
+		cancel := func(id post.ID) {
+			_, err := f.s.CancelPost(t.Context(), f.by("ann"), id, 0)
+			f.ok(err)
 		}
-		f.ok(repeat()) // the latest one is canceled
+		cancel(allowed.Post.ID)
+		if dup, ok := errors.AsType[*store.DuplicateError](repeat()); !ok || dup.Earlier != first.Post.ID {
+			t.Errorf("got %v, want the one named that is not canceled", dup)
+		}
+		cancel(first.Post.ID)
+		f.ok(repeat())
 		if err := repeat(); err == nil {
-			t.Error("the third time was not refused")
+			t.Error("the second time was not refused")
 		}
 		f.now = f.now.Add(store.DuplicateWithin)
 		f.ok(repeat())
+		f.sound()
+	})
+	t.Run("a post that was allowed to repeat counts for those that come after", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		n := f.draft(f.now, acme)
+		n.Fingerprints[0], n.Post.AllowDuplicate = "same", true
+		f.create(n)
+		again := f.draft(f.now, acme)
+		again.Fingerprints[0] = "same"
+		_, err := f.s.CreatePost(t.Context(), f.by("ann"), again)
+		if dup, ok := errors.AsType[*store.DuplicateError](err); !ok || dup.Earlier != n.Post.ID {
+			t.Errorf("got %v, want it refused", err)
+		}
 	})
 	t.Run("many posts are written up to the first that is refused", func(t *testing.T) {
 		t.Parallel()
@@ -233,7 +256,7 @@ func runOnce(t *testing.T, b Backend) {
 		f := open(t, b)
 		w := f.by("ann")
 		w.Once = once("k", 1)
-		if _, err := f.s.CancelPost(t.Context(), w, f.id()); !errors.Is(err, store.ErrNotFound) {
+		if _, err := f.s.CancelPost(t.Context(), w, f.id(), 0); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 		if _, err := f.s.Replay(t.Context(), f.now, *w.Once); !errors.Is(err, store.ErrNotFound) {

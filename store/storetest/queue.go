@@ -206,7 +206,7 @@ func runClaims(t *testing.T, b Backend) {
 		t.Parallel()
 		ends := map[string]func(f *fixture, w store.Work) error{
 			"cancel": func(f *fixture, w store.Work) error {
-				_, err := f.s.CancelPost(t.Context(), f.by("ann"), w.Delivery.Post)
+				_, err := f.s.CancelPost(t.Context(), f.by("ann"), w.Delivery.Post, 0)
 				return err
 			},
 			"stop": func(f *fixture, _ store.Work) error {

@@ -32,6 +32,7 @@ func Run(t *testing.T, b Backend) {
 		{"posts", runPosts},
 		{"lists", runLists},
 		{"edits", runEdits},
+		{"marks", runMarks},
 		{"once", runOnce},
 		{"turns", runTurns},
 		{"claims", runClaims},

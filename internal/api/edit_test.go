@@ -187,3 +187,25 @@ func TestWhatIsSubmittedOrCanceledIsWhatWasRead(t *testing.T) {
 	h.ask("jo", "DELETE", path, "", "If-Match", r.header.Get("ETag")).code(412, "stale")
 	h.ask("jo", "DELETE", path, "").want(200)
 }
+
+func TestADraftKeepsItsTimeToUndo(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	made := h.ask("jo", "POST", posts, `{"text":"a","targets":["acme-x"],"at":"now","undo":"30s","draft":true}`).want(201)
+	path := posts + "/" + made.text("id")
+	if made.text("undo") != "30s" {
+		t.Errorf("draft: %s", made.raw)
+	}
+	h.ask("jo", "PATCH", path, `{"text":"b"}`, "If-Match", "*").want(200)
+	if r := h.ask("jo", "POST", path+"/submit", "").want(200); r.text("deliveries", 0, "due") != "2026-11-24T09:00:30.000Z" {
+		t.Errorf("submitted: %s", r.raw)
+	}
+	// With a time of its own there is nothing to undo.
+	r := h.ask("jo", "PATCH", path, `{"at":"2026-12-01T09:00"}`, "If-Match", "*").want(200)
+	if r.text("post", "deliveries", 0, "due") != "2026-12-01T08:00:00.000Z" || r.at("post", "undo") != nil {
+		t.Errorf("moved: %s", r.raw)
+	}
+	for _, undo := range []string{"soon", "-1s", "2h"} {
+		h.ask("jo", "POST", posts, `{"text":"c","targets":["acme-x"],"undo":"`+undo+`","draft":true}`).code(422, "undo_invalid")
+	}
+}

@@ -186,7 +186,7 @@ func (s *sight) view(v *store.PostView) Post {
 	out := Post{
 		ID: p.ID.String(), Version: v.Version, ExternalID: textOr(p.ExternalID), State: string(s.summary(v)), Kind: string(p.Kind),
 		Author: p.Author, CreatedAt: stamp(p.CreatedAt), ContentView: contentView(p.Content), At: textOr(p.At),
-		TimeZone: textOr(p.TimeZone), Labels: listOf(p.Labels), Targets: make([]TargetView, 0, len(p.Targets)), Series: idOr(p.Series),
+		TimeZone: textOr(p.TimeZone), Undo: textOr(p.Undo), Labels: listOf(p.Labels), Targets: make([]TargetView, 0, len(p.Targets)), Series: idOr(p.Series),
 		Deliveries: make([]Delivery, 0, len(v.Deliveries)), Warnings: issues(p.Warnings), Notes: listOf(p.Notes),
 	}
 	for i := range p.Targets {

@@ -129,6 +129,7 @@ type Post struct {
 	ContentView
 	At         *string      `json:"at" doc:"As it was asked for."`
 	TimeZone   *string      `json:"time_zone"`
+	Undo       *string      `json:"undo" doc:"How long it waits first, if it goes at once."`
 	Labels     []string     `json:"labels"`
 	Targets    []TargetView `json:"targets"`
 	Campaign   *string      `json:"campaign"`

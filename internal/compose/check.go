@@ -105,17 +105,31 @@ func (c *composer) moves(t *Target) bool {
 
 // undo is how long a post that goes at once waits for a change of mind.
 func (c *composer) undo(atOnce bool) time.Duration {
-	if c.req.Undo == "" {
+	wait, ok := undoOf(c.req.Undo)
+	if c.req.Undo == "" || !ok {
 		return 0
 	}
-	wait, err := time.ParseDuration(c.req.Undo)
-	if err != nil || wait < 0 || wait > maxUndo || !atOnce {
-		if !slices.ContainsFunc(c.out.Problems, func(p post.Problem) bool { return p.Code == CodeUndoInvalid }) {
-			c.hard("undo", CodeUndoInvalid, "wanted: with at now, a duration such as 30s of at most an hour")
-		}
+	if !atOnce {
+		c.undoInvalid()
 		return 0
 	}
 	return wait
+}
+
+// undoOf reads how long a post waits; none is no time.
+func undoOf(s string) (time.Duration, bool) {
+	if s == "" {
+		return 0, true
+	}
+	wait, err := time.ParseDuration(s)
+	return wait, err == nil && wait >= 0 && wait <= maxUndo
+}
+
+// undoInvalid is told once, however many targets it is asked for.
+func (c *composer) undoInvalid() {
+	if !slices.ContainsFunc(c.out.Problems, func(p post.Problem) bool { return p.Code == CodeUndoInvalid }) {
+		c.hard("undo", CodeUndoInvalid, "wanted: with at now, a duration such as 30s of at most an hour")
+	}
 }
 
 func (c *composer) note(s string) {

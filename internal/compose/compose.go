@@ -157,7 +157,7 @@ func Compose(env Env, req Request) Composed {
 	p := &c.out.New.Post
 	*p = post.Post{
 		ID: env.NewID(), ExternalID: req.ExternalID, Author: env.Author, CreatedAt: post.Instant(env.Now),
-		At: req.At, TimeZone: req.TimeZone, Labels: req.Labels, Draft: req.Draft, Series: env.Series,
+		At: req.At, TimeZone: req.TimeZone, Undo: req.Undo, Labels: req.Labels, Draft: req.Draft, Series: env.Series,
 		AllowDuplicate: req.AllowDuplicate,
 	}
 	c.whole(p)
@@ -186,6 +186,9 @@ func (c *composer) whole(p *post.Post) {
 	c.longTexts("", &r.Text, &r.Title, &r.FirstComment)
 	if r.TimeZone != "" {
 		c.zone = c.loadZone(r.TimeZone, "time_zone")
+	}
+	if _, ok := undoOf(r.Undo); !ok {
+		c.undoInvalid()
 	}
 	switch {
 	case len(r.Targets) == 0:

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"strings"
 
 	"crier/internal/post"
@@ -37,6 +38,9 @@ func MergePost(view *store.PostView, raw []byte) (Request, error) {
 	if err := whole.Bind(&out); err != nil {
 		return Request{}, err
 	}
+	if patch.field("undo") == nil && !out.atOnce() {
+		out.Undo = "" // it belonged to a time that the patch has replaced
+	}
 	out.moves = patch.field("at") != nil
 	out.rezones = patch.field("time_zone") != nil || patch.field("undo") != nil
 	if targets := patch.field("targets"); targets != nil {
@@ -45,6 +49,12 @@ func MergePost(view *store.PostView, raw []byte) (Request, error) {
 		}
 	}
 	return out, nil
+}
+
+// atOnce reports whether the whole post goes at once.
+func (r *Request) atOnce() bool {
+	later := func(t Target) bool { return or(t.At, r.At) != "now" }
+	return (len(r.Targets) > 0 || r.At == "now") && !slices.ContainsFunc(r.Targets, later)
 }
 
 // mergeTargets gives one target for each item of the patch, in its order.

@@ -191,7 +191,7 @@ func RequestOf(p *post.Post) Request {
 	r := Request{
 		ExternalID: p.ExternalID, Text: p.Content.Text, Title: p.Content.Title, Link: p.Content.Link,
 		Media: refsOf(p.Content.Media), Thread: repliesOf(p.Content.Thread), FirstComment: p.Content.FirstComment,
-		At: p.At, TimeZone: p.TimeZone, Labels: p.Labels, Draft: p.Draft, AllowDuplicate: p.AllowDuplicate,
+		At: p.At, TimeZone: p.TimeZone, Undo: p.Undo, Labels: p.Labels, Draft: p.Draft, AllowDuplicate: p.AllowDuplicate,
 	}
 	if p.Content.Options != nil {
 		r.Options = *p.Content.Options

@@ -14,6 +14,7 @@ type Post struct {
 	Content    Content   `json:"content"`         // what the targets override
 	At         string    `json:"at,omitempty"`    // as asked for
 	TimeZone   string    `json:"time_zone,omitempty"`
+	Undo       string    `json:"undo,omitempty"` // as asked for: how long what goes at once waits first
 	Labels     []string  `json:"labels,omitempty"`
 	Targets    []Target  `json:"targets"`
 	Series     ID        `json:"series,omitzero"`

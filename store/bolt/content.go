@@ -28,6 +28,7 @@ const (
 	postWarnings
 	postNotes
 	postAllowDuplicate
+	postUndo
 )
 
 // The fields of a content.
@@ -54,6 +55,7 @@ func encodePost(p *post.Post) []byte {
 	set(&flags, postWarnings, len(p.Warnings) > 0)
 	set(&flags, postNotes, len(p.Notes) > 0)
 	set(&flags, postAllowDuplicate, p.AllowDuplicate)
+	set(&flags, postUndo, p.Undo != "")
 	e.byte(contentVersion)
 	e.uint(flags)
 	e.uint(p.Version)
@@ -63,7 +65,7 @@ func encodePost(p *post.Post) []byte {
 	for _, f := range []struct {
 		bit  uint64
 		text string
-	}{{postExternal, p.ExternalID}, {postOwner, p.Owner}, {postAt, p.At}, {postTimeZone, p.TimeZone}} {
+	}{{postExternal, p.ExternalID}, {postOwner, p.Owner}, {postAt, p.At}, {postTimeZone, p.TimeZone}, {postUndo, p.Undo}} {
 		if flags&f.bit != 0 {
 			e.text(f.text)
 		}
@@ -280,7 +282,7 @@ func (d *decoder) post(p *post.Post) {
 	for _, f := range []struct {
 		bit  uint64
 		text *string
-	}{{postExternal, &p.ExternalID}, {postOwner, &p.Owner}, {postAt, &p.At}, {postTimeZone, &p.TimeZone}} {
+	}{{postExternal, &p.ExternalID}, {postOwner, &p.Owner}, {postAt, &p.At}, {postTimeZone, &p.TimeZone}, {postUndo, &p.Undo}} {
 		if flags&f.bit != 0 {
 			*f.text = d.text()
 		}

@@ -17,7 +17,7 @@ func runPosts(t *testing.T, b Backend) {
 		t.Parallel()
 		f := open(t, b)
 		n := f.draft(f.now.Add(time.Hour), acme, page)
-		n.Post.ExternalID, n.Post.Notes = "release-1", []string{"a note"}
+		n.Post.ExternalID, n.Post.Undo, n.Post.Notes = "release-1", "30s", []string{"a note"}
 		n.Deliveries[1].Destination = "somewhere"
 		made, err := f.s.CreatePost(t.Context(), f.by("ann"), n)
 		f.ok(err)

@@ -23,7 +23,7 @@ type Posts interface {
 	// PostView.Version, else ErrStale; 0 is any. Targets of deliveries that stay as they are keep their words, whatever
 	// e says of them. The result of w.Once is Edited. Nothing changeable and nothing added: post.ErrTooLate. What comes
 	// to say something else must not repeat what was written lately, nor an added target what the post itself has
-	// sent: *DuplicateError.
+	// sent: *DuplicateError. A draft without a target gets its kind and owner with its first: *ExternalIDError.
 	EditPost(ctx context.Context, w Write, e Edit) (Edited, error)
 	// CancelPost withdraws all that is not out, if version is 0 or still PostView.Version, else ErrStale. The result of
 	// w.Once is Edited.
@@ -134,9 +134,10 @@ type Kept struct {
 }
 
 // Filter selects posts or deliveries. Zero fields select everything. Visible is asked for each account; a post is
-// visible if all its accounts are. It must not block.
+// visible if all its accounts are, and one without a target if Unplaced says so. Neither must block.
 type Filter struct {
 	Visible    func(post.AccountKey) bool
+	Unplaced   func(*post.Post) bool // with Visible alone; nil: none
 	States     []post.State
 	Summaries  []post.Summary // posts only
 	Account    *post.AccountKey

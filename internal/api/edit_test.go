@@ -209,3 +209,61 @@ func TestADraftKeepsItsTimeToUndo(t *testing.T) {
 		h.ask("jo", "POST", posts, `{"text":"c","targets":["acme-x"],"undo":"`+undo+`","draft":true}`).code(422, "undo_invalid")
 	}
 }
+
+func TestADraftWithoutATargetIsItsAuthorsAlone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	made := h.ask("jo", "POST", posts, `{"external_id":"idea","text":"an idea","draft":true}`).want(201)
+	path := posts + "/" + made.text("id")
+	if made.text("state") != "draft" || made.text("warnings", 0, "code") != "targets_required" {
+		t.Errorf("draft: %s", made.raw)
+	}
+	limited := h.ask("jo", "POST", "/api/v1/keys", `{"name":"l","scopes":["admin"],"accounts":["acme-x"]}`).want(201).text("key")
+	byBoss := h.ask("boss", "POST", "/api/v1/keys", `{"person":"jo","name":"b","scopes":["admin"]}`).want(201).text("key")
+	for _, who := range []string{"boss", "mia", "zoe", limited, byBoss} {
+		h.ask(who, "GET", path, "").code(404, "not_found")
+		h.ask(who, "PATCH", path, `{"text":"x"}`, "If-Match", "*").code(404, "not_found")
+		h.ask(who, "DELETE", path, "").code(404, "not_found")
+		h.ask(who, "POST", path+"/submit", "").code(404, "not_found")
+		h.ask(who, "GET", path+"/history", "").code(404, "not_found")
+		for _, query := range []string{"", "?state=draft", "?external_id=idea", "?author=jo"} {
+			if r := h.ask(who, "GET", posts+query, "").want(200); len(r.at("items").([]any)) != 0 {
+				t.Errorf("%s lists %s: %s", who, query, r.raw)
+			}
+		}
+	}
+	// Another's own name of the same word is no matter.
+	h.ask("mia", "POST", posts, `{"external_id":"idea","text":"hers","draft":true}`).want(201)
+	h.ask("jo", "POST", posts, `{"external_id":"idea","text":"again","draft":true}`).code(409, "external_id_exists")
+	for _, query := range []string{"", "?state=draft", "?external_id=idea"} {
+		if r := h.ask("jo", "GET", posts+query, "").want(200); len(r.at("items").([]any)) != 1 {
+			t.Errorf("jo lists %s: %s", query, r.raw)
+		}
+	}
+	h.ask("jo", "POST", path+"/submit", "").code(422, "targets_required")
+	h.ask("jo", "PATCH", path, `{"text":"a better idea"}`, "If-Match", "*").want(200)
+	h.ask("jo", "PATCH", path, `{"targets":["mia-x"]}`, "If-Match", "*").code(404, "account_not_found")
+	r := h.ask("jo", "PATCH", path, `{"targets":["acme-x"]}`, "If-Match", "*").want(200)
+	if r.text("post", "kind") != "brand" || r.text("post", "deliveries", 0, "state") != "draft" {
+		t.Errorf("with a target: %s", r.raw)
+	}
+	h.ask("mia", "GET", path, "").want(200)
+	h.ask("mia", "POST", posts, `{"external_id":"idea","text":"for the brand","targets":["acme-page"],"draft":true}`).code(409, "external_id_exists")
+	h.ask("jo", "POST", posts, `{"external_id":"idea","text":"the name is free again","draft":true}`).want(201)
+	h.ask("jo", "PATCH", path, `{"targets":[]}`, "If-Match", "*").code(422, "targets_required")
+	if r := h.ask("jo", "POST", path+"/submit", "").code(422, "at_required"); r.errorsAt() != "targets[0].at at_required" {
+		t.Errorf("submitted without a time: %s", r.raw)
+	}
+
+	gone := h.ask("jo", "POST", posts, `{"text":"a bad idea","draft":true}`).want(201)
+	path = posts + "/" + gone.text("id")
+	h.ask("jo", "DELETE", path, "").want(200)
+	if r := h.ask("jo", "GET", path, "").want(200); r.text("state") != "canceled" {
+		t.Errorf("withdrawn: %s", r.raw)
+	}
+	h.ask("jo", "PATCH", path, `{"text":"x"}`, "If-Match", "*").code(422, "targets_required")
+	h.ask("jo", "POST", path+"/submit", "").code(409, "wrong_state")
+	h.ask("jo", "POST", posts, `{"external_id":"taken","text":"b","targets":["acme-x"],"at":"now"}`).want(201)
+	clash := h.ask("jo", "POST", posts, `{"external_id":"taken","text":"c","draft":true}`).want(201)
+	h.ask("jo", "PATCH", posts+"/"+clash.text("id"), `{"targets":["acme-x"]}`, "If-Match", "*").code(409, "external_id_exists")
+}

@@ -93,6 +93,9 @@ func (c *call) allowed(s *sight, made *compose.Composed, draft bool) error {
 	if made.Refused() {
 		return refused(made.Problems)
 	}
+	if made.New.Post.Unplaced() && !s.keepsDrafts() {
+		return forbidden("this key reaches some accounts only: a draft that it writes needs a target")
+	}
 	return nil
 }
 
@@ -246,7 +249,7 @@ type postQuery struct {
 // filter reads what lists of posts and deliveries have in common.
 func (q *postQuery) filter(s *sight) (store.Filter, error) {
 	f := store.Filter{
-		Visible: s.sees, Kind: post.Kind(q.Kind), Label: q.Label, Author: q.Author, ExternalID: q.ExternalID,
+		Visible: s.sees, Unplaced: s.unplaced, Kind: post.Kind(q.Kind), Label: q.Label, Author: q.Author, ExternalID: q.ExternalID,
 		Now: s.now, Cursor: q.Cursor,
 	}
 	var err error
@@ -390,7 +393,7 @@ func (c *call) patchPost(ctx context.Context) (*answer, error) {
 	if err := c.allowed(s, &made, r.Draft); err != nil {
 		return nil, err
 	}
-	if made.New.Post.Kind != v.Post.Kind {
+	if made.New.Post.Kind != v.Post.Kind && len(v.Post.Targets) > 0 {
 		return nil, invalid("targets", compose.CodeMixedKinds, "a post stays with the brand's accounts or with the person's")
 	}
 	e, err := c.Store.EditPost(ctx, c.effect(), compose.EditOf(&made, &v))

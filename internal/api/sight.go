@@ -62,9 +62,15 @@ func (s *sight) byHandle(handle string) (store.AccountView, bool) {
 	return store.AccountView{}, false
 }
 
+// unplaced reports whether a post without a target is there for the asker: its author's it is, through a key that
+// reaches whatever its author may use.
+func (s *sight) unplaced(p *post.Post) bool { return s.keepsDrafts() && p.Author == s.who.Person }
+
+func (s *sight) keepsDrafts() bool { return s.who.Full && s.who.Person != "" && len(s.who.Accounts) == 0 }
+
 // post refuses, as not there, a post of which an account is not there.
 func (s *sight) post(p *post.Post) error {
-	if len(p.Targets) == 0 || slices.ContainsFunc(p.Targets, func(t post.Target) bool { return !s.sees(t.Account) }) {
+	if (len(p.Targets) == 0 && !s.unplaced(p)) || slices.ContainsFunc(p.Targets, func(t post.Target) bool { return !s.sees(t.Account) }) {
 		return notFound("post")
 	}
 	return nil
@@ -171,6 +177,9 @@ func (s *sight) whole(v *store.DeliveryView) Delivery {
 }
 
 func (s *sight) summary(v *store.PostView) post.Summary {
+	if v.Post.Unplaced() {
+		return post.SummaryDraft
+	}
 	all := make([]post.Standing, 0, len(v.Deliveries))
 	for i := range v.Deliveries {
 		x := &v.Deliveries[i]

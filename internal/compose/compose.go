@@ -165,6 +165,9 @@ func Compose(env Env, req Request) Composed {
 		c.target(p, i)
 	}
 	c.kinds(p)
+	if len(req.Targets) == 0 {
+		p.Kind, p.Owner = post.Personal, p.Author
+	}
 	if e := env.Earlier; e != nil {
 		p.ID, p.Version, p.Author, p.CreatedAt, p.Series = e.Post.ID, e.Post.Version, e.Post.Author, e.Post.CreatedAt, e.Post.Series
 		for i := range c.out.New.Deliveries {
@@ -192,7 +195,10 @@ func (c *composer) whole(p *post.Post) {
 	}
 	switch {
 	case len(r.Targets) == 0:
-		c.hard("targets", CodeTargetsRequired, "a post needs a target: the handle of an account")
+		c.add(post.Problem{
+			Location: "targets", Code: CodeTargetsRequired, Severity: post.SeverityError,
+			Message: "a post needs a target: the handle of an account",
+		}, c.env.Earlier != nil && !c.env.Earlier.Post.Unplaced())
 	case len(r.Targets) > maxTargets:
 		c.limit("", "targets", len(r.Targets), maxTargets)
 		r.Targets = r.Targets[:maxTargets]

@@ -23,7 +23,7 @@ type Request struct {
 	TimeZone       string                     `json:"time_zone,omitempty" doc:"IANA zone of local times; without it each account's own counts."`
 	Undo           string                     `json:"undo,omitempty" doc:"With at now: how long to wait first, such as 30s."`
 	Labels         []string                   `json:"labels,omitempty" doc:"Your own marks."`
-	Draft          bool                       `json:"draft,omitempty" doc:"Keep it without sending; its errors become warnings."`
+	Draft          bool                       `json:"draft,omitempty" doc:"Keep it without sending; its errors become warnings. Without a target it is its author's alone."`
 	AllowDuplicate bool                       `json:"allow_duplicate,omitempty" doc:"Send it although the same was sent within 24 hours."`
 
 	// moves and rezones say that a patch names the moment, or what it is read with: it then counts, also when the words

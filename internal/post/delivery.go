@@ -2,7 +2,8 @@ package post
 
 import "time"
 
-// Post is one piece of content and where it goes.
+// Post is one piece of content and where it goes. A draft may have no target yet: it is then its author's own, of the
+// kind personal.
 type Post struct {
 	ID         ID        `json:"id"`
 	Version    uint64    `json:"version"`
@@ -24,6 +25,9 @@ type Post struct {
 	// AllowDuplicate says that the author knows that the same content was sent lately.
 	AllowDuplicate bool `json:"allow_duplicate,omitempty"`
 }
+
+// Unplaced reports whether the post is a draft that says nowhere yet where it goes.
+func (p *Post) Unplaced() bool { return p.Draft && len(p.Targets) == 0 }
 
 // Target is one place that a post goes to, with what it overrides. Its content is whole: base and overrides are
 // merged when the post is written.

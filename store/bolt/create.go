@@ -102,16 +102,36 @@ func externalKey(p *post.Post) []byte {
 	return append(pairKey(p.ExternalID, string(p.Kind)), "|"+p.Owner...)
 }
 
+// checkExternal refuses an external id that another post has.
+func (t *tx) checkExternal(p *post.Post) error {
+	if p.ExternalID == "" {
+		return nil
+	}
+	if b := t.get(bExternal, externalKey(p)); len(b) == 16 && post.ID(b) != p.ID {
+		return &store.ExternalIDError{Post: post.ID(b)}
+	}
+	return nil
+}
+
+// moveExternal keeps the external id beside kind and owner, which a draft gets with its first target.
+func (t *tx) moveExternal(old, next *post.Post) error {
+	if next.ExternalID == "" || (old.Kind == next.Kind && old.Owner == next.Owner) {
+		return nil
+	}
+	if err := t.del(bExternal, externalKey(old)); err != nil {
+		return err
+	}
+	return t.put(bExternal, externalKey(next), bytes.Clone(next.ID[:]))
+}
+
 // checkNew refuses a post that must not be written. It writes nothing.
 func (t *tx) checkNew(d *draft, now time.Time) error {
 	p := &d.Post
 	if t.get(bContent, p.ID[:]) != nil {
 		return fmt.Errorf("post %s exists: %w", p.ID, store.ErrStale)
 	}
-	if p.ExternalID != "" {
-		if b := t.get(bExternal, externalKey(p)); len(b) == 16 {
-			return &store.ExternalIDError{Post: post.ID(b)}
-		}
+	if err := t.checkExternal(p); err != nil {
+		return err
 	}
 	if p.AllowDuplicate {
 		return nil

@@ -57,7 +57,7 @@ func (t *tx) edit(e *store.Edit, c cause, out *store.Edited) error {
 	if err != nil {
 		return err
 	}
-	if len(e.Added) == 0 && !slices.ContainsFunc(deliveries, (*post.Delivery).Changeable) {
+	if len(e.Added) == 0 && !old.Unplaced() && !slices.ContainsFunc(deliveries, (*post.Delivery).Changeable) {
 		return fmt.Errorf("post %s: %w", old.ID, post.ErrTooLate)
 	}
 	if err := t.checkEdit(e, deliveries, c.now); err != nil {
@@ -66,7 +66,15 @@ func (t *tx) edit(e *store.Edit, c cause, out *store.Edited) error {
 	next := e.Post
 	next.Targets = slices.Clone(e.Post.Targets)
 	next.Version = old.Version + 1
-	next.CreatedAt, next.Author, next.Kind, next.Owner = old.CreatedAt, old.Author, old.Kind, old.Owner
+	next.CreatedAt, next.Author, next.ExternalID = old.CreatedAt, old.Author, old.ExternalID
+	if old.Unplaced() {
+		err = t.checkExternal(&next)
+	} else {
+		next.Kind, next.Owner = old.Kind, old.Owner
+	}
+	if err != nil {
+		return err
+	}
 	for i, d := range deliveries {
 		switch change, ok := e.Changes[d.ID]; {
 		case slices.Contains(e.Dropped, d.ID):
@@ -102,7 +110,7 @@ func (t *tx) edit(e *store.Edit, c cause, out *store.Edited) error {
 		}
 		out.Changed = append(out.Changed, d.ID)
 	}
-	return t.replacePost(old, &next, c)
+	return errors.Join(t.moveExternal(old, &next), t.replacePost(old, &next, c))
 }
 
 // checkEdit refuses an edit that would have the same said a second time. It writes nothing.
@@ -259,7 +267,16 @@ func (s *Store) CancelPost(ctx context.Context, w store.Write, id post.ID, versi
 		if err != nil {
 			return nil, err
 		}
-		if err := t.cancelAll(p, cause{now: now, actor: w.Actor}, &out); err != nil {
+		c := cause{now: now, actor: w.Actor}
+		if p.Unplaced() {
+			next := *p
+			next.Draft = false
+			next.Version++
+			err = t.replacePost(p, &next, c)
+		} else {
+			err = t.cancelAll(p, c, &out)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if err := t.settleLanes(now); err != nil {

@@ -281,6 +281,9 @@ func (t *tx) postRow(f *store.Filter, id post.ID) (v store.PostView, ok bool, er
 	if err != nil || !matchPost(f, p) {
 		return v, false, err
 	}
+	if len(p.Targets) == 0 && f.Visible != nil && (f.Unplaced == nil || !f.Unplaced(p)) {
+		return v, false, nil
+	}
 	for i := range p.Targets {
 		if !visible(f, p.Targets[i].Account) {
 			return v, false, nil
@@ -306,6 +309,9 @@ func (t *tx) postRow(f *store.Filter, id post.ID) (v store.PostView, ok bool, er
 }
 
 func (t *tx) summary(v *store.PostView, now time.Time) post.Summary {
+	if v.Post.Unplaced() {
+		return post.SummaryDraft
+	}
 	stops, err := t.stopList()
 	if err != nil {
 		stops = nil // a damaged stop is reported by every turn

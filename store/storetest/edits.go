@@ -155,6 +155,77 @@ func runEdits(t *testing.T, b Backend) {
 		f.ok(err)
 		f.sound()
 	})
+	t.Run("a draft without a target is seen by whom it is shown to, gets its kind with its first target, and can be withdrawn", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		idea := func(external string) post.Post {
+			return post.Post{
+				ID: f.id(), Author: "ann", CreatedAt: f.now, Kind: post.Personal, Owner: "ann", Draft: true, ExternalID: external,
+				Content: post.Content{Text: "an idea"},
+			}
+		}
+		p := idea("idea")
+		made, err := f.s.CreatePost(t.Context(), f.by("ann"), store.NewPost{Post: p})
+		f.ok(err)
+		all := func(post.AccountKey) bool { return true }
+		hers := func(p *post.Post) bool { return p.Author == "ann" }
+		for want, filter := range map[int][]store.Filter{
+			0: {{Visible: all}, {Visible: all, ExternalID: "idea"}, {Visible: all, Unplaced: func(*post.Post) bool { return false }}},
+			1: {{Visible: all, Unplaced: hers}, {}, {ExternalID: "idea"}, {Summaries: []post.Summary{post.SummaryDraft}}},
+		} {
+			for _, x := range filter {
+				if page, err := f.s.ListPosts(t.Context(), x); err != nil || len(page.Items) != want {
+					t.Errorf("listed %d, %v; want %d by %+v", len(page.Items), err, want, x)
+				}
+			}
+		}
+		edit := store.Edit{Post: p, Version: made.Version}
+		edit.Post.Content.Text = "a better idea"
+		out, err := f.s.EditPost(t.Context(), f.by("ann"), edit)
+		f.ok(err)
+		n := f.draft(time.Time{}, acme)
+		n.Post.ExternalID = "taken"
+		f.create(n)
+		d := f.draft(time.Time{}, acme).Deliveries[0]
+		d.Post, d.State = p.ID, post.Draft
+		edit = store.Edit{Post: p, Version: out.View.Version, Added: []post.Delivery{d}}
+		edit.Post.Kind, edit.Post.Owner = post.Brand, ""
+		edit.Post.Targets = []post.Target{{ID: d.Target, Account: acme, Platform: post.Twitter, Delivery: d.ID}}
+		out, err = f.s.EditPost(t.Context(), f.by("ann"), edit)
+		f.ok(err)
+		if out.View.Post.Kind != post.Brand || out.View.Post.Owner != "" {
+			t.Errorf("with a target it is %s of %q", out.View.Post.Kind, out.View.Post.Owner)
+		}
+		again := f.draft(f.now, acme)
+		again.Post.ExternalID = "idea"
+		_, err = f.s.CreatePost(t.Context(), f.by("ann"), again)
+		if taken, ok := errors.AsType[*store.ExternalIDError](err); !ok || taken.Post != p.ID {
+			t.Errorf("its name among the brand's: %v", err)
+		}
+		second := idea("idea")
+		_, err = f.s.CreatePost(t.Context(), f.by("ann"), store.NewPost{Post: second})
+		f.ok(err)
+		_, err = f.s.CancelPost(t.Context(), f.by("ann"), second.ID, 0)
+		f.ok(err)
+		v, err := f.s.PostByID(t.Context(), second.ID)
+		f.ok(err)
+		if v.Post.Draft {
+			t.Error("what was withdrawn is a draft still")
+		}
+		if _, err := f.s.EditPost(t.Context(), f.by("ann"), store.Edit{Post: second}); !errors.Is(err, post.ErrTooLate) {
+			t.Errorf("edit of a withdrawn one: %v, want ErrTooLate", err)
+		}
+		clash := idea("taken")
+		_, err = f.s.CreatePost(t.Context(), f.by("ann"), store.NewPost{Post: clash})
+		f.ok(err)
+		edit = store.Edit{Post: clash}
+		edit.Post.Kind, edit.Post.Owner = post.Brand, ""
+		_, err = f.s.EditPost(t.Context(), f.by("ann"), edit)
+		if taken, ok := errors.AsType[*store.ExternalIDError](err); !ok || taken.Post != n.Post.ID {
+			t.Errorf("a name that the brand has: %v", err)
+		}
+		f.sound()
+	})
 }
 
 // runMatrix tries every change of state that the table does not have.

@@ -22,6 +22,8 @@ func (m *model) postSteps() map[string]func(*rapid.T) {
 		"cancel post":     m.cancelPost,
 		"submit post":     m.submitPost,
 		"say again":       m.sayAgain,
+		"idea":            m.idea,
+		"place":           m.place,
 		"list posts":      m.listPosts,
 		"list deliveries": m.listDeliveries,
 		"read one":        m.readOne,
@@ -192,6 +194,50 @@ func (m *model) sayAgain(rt *rapid.T) {
 	}
 	m.mark(d.ID, n.Fingerprints[0])
 	m.posts[n.Post.ID], m.deliveries[d.ID] = v.Post, duplicate(d)
+}
+
+// idea writes a draft without a target.
+func (m *model) idea(rt *rapid.T) {
+	v, err := m.f.s.CreatePost(m.t.Context(), m.write(), store.NewPost{Post: post.Post{
+		ID: m.f.id(), Author: "ann", CreatedAt: m.now, Kind: post.Personal, Owner: "ann", Draft: true,
+		Content: post.Content{Text: "an idea"},
+	}})
+	m.ok(rt, err)
+	m.posts[v.Post.ID] = v.Post
+}
+
+// place gives an idea its first target, or withdraws it.
+func (m *model) place(rt *rapid.T) {
+	var ids []post.ID
+	for id, p := range m.posts {
+		if p.Unplaced() {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		rt.Skip("there is no idea")
+	}
+	slices.SortFunc(ids, func(a, b post.ID) int { return slices.Compare(a[:], b[:]) })
+	p := m.posts[rapid.SampledFrom(ids).Draw(rt, "idea")]
+	if rapid.IntRange(0, 3).Draw(rt, "withdraw") == 0 {
+		_, err := m.f.s.CancelPost(m.t.Context(), m.write(), p.ID, 0)
+		m.ok(rt, err)
+		m.refresh(rt, p.ID)
+		if m.posts[p.ID].Draft {
+			rt.Fatalf("post %s was withdrawn and is a draft still", p.ID)
+		}
+		return
+	}
+	d := m.f.draft(time.Time{}, rapid.SampledFrom(m.keys()).Draw(rt, "account")).Deliveries[0]
+	d.Post, d.State, d.Digest = p.ID, post.Draft, p.Content.Digest()
+	p.Kind, p.Owner = d.Account.Kind, ""
+	p.Targets = []post.Target{{ID: d.Target, Account: d.Account, Platform: d.Platform, Content: p.Content, Delivery: d.ID}}
+	v, err := m.f.s.EditPost(m.t.Context(), m.write(), store.Edit{Post: p, Added: []post.Delivery{d}})
+	m.ok(rt, err)
+	if v.View.Post.Kind != p.Kind || v.View.Post.Owner != p.Owner {
+		rt.Fatalf("placed on %s it is %s of %q", d.Account, v.View.Post.Kind, v.View.Post.Owner)
+	}
+	m.posts[p.ID], m.deliveries[d.ID] = v.View.Post, duplicate(&d)
 }
 
 // refresh takes over what only the store counts: the version of a post.

@@ -43,6 +43,10 @@ type Posts interface {
 	// must have no effect but on the delivery. verb names the change in the history, such as delivery.retried; empty
 	// lets the new state name it, and delivery.cancel_requested where it stays.
 	ChangeDelivery(ctx context.Context, w Write, id post.ID, version uint64, verb string, change func(*post.Delivery) error) (DeliveryView, error)
+	// FreeAt gives the first instant at or after due at which the spacing of an account lets a delivery go that is
+	// written now: after the last that was sent and after those that go before it, of which the nearest 100 count.
+	// Holds and stops do not count.
+	FreeAt(ctx context.Context, now time.Time, account post.AccountKey, due time.Time) (time.Time, error)
 }
 
 // When is a due time with the civil time that was asked for.

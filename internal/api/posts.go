@@ -43,32 +43,12 @@ func (c *call) env(ctx context.Context, s *sight, r *compose.Request) (compose.E
 	}, nil
 }
 
-// spacing makes the function that tells when an account's gap lets a delivery go. It reads the lanes in question once.
-func (c *call) spacing(ctx context.Context, s *sight) func(post.Account, time.Time) time.Time {
+// spacing makes the function that tells when an account's gap lets a delivery go.
+func (c *call) spacing(ctx context.Context) func(post.Account, time.Time) time.Time {
 	return func(a post.Account, due time.Time) time.Time {
-		if a.MinGap <= 0 {
-			return due
-		}
-		free := due
-		if v := s.accounts[a.Key()]; !v.LastSent.IsZero() && v.LastSent.Add(a.MinGap).After(free) {
-			free = v.LastSent.Add(a.MinGap)
-		}
-		key := a.Key()
-		page, err := c.Store.ListDeliveries(ctx, store.Filter{
-			Visible: s.sees, Account: &key, States: []post.State{post.Scheduled, post.Sending},
-			From: due.Add(-a.MinGap), To: due.Add(time.Millisecond), Now: c.at, Limit: 500,
-		})
-		if err != nil {
-			return free // a warning less; what is sent when does not hang on it
-		}
-		for _, x := range page.Items {
-			last := x.Delivery.Due
-			if x.Next.After(last) {
-				last = x.Next
-			}
-			if last.Add(a.MinGap).After(free) {
-				free = last.Add(a.MinGap)
-			}
+		free, err := c.Store.FreeAt(ctx, c.at, a.Key(), due)
+		if err != nil || a.MinGap <= 0 {
+			return due // a warning less; what is sent when does not hang on it
 		}
 		return free
 	}
@@ -118,7 +98,7 @@ func (c *call) createPost(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	env.Free = c.spacing(ctx, s)
+	env.Free = c.spacing(ctx)
 	made := compose.Compose(env, r)
 	if err := c.allowed(s, &made, r.Draft); err != nil {
 		return nil, err
@@ -455,7 +435,7 @@ func (c *call) submitPost(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	env.Earlier, env.Submit, env.Free = &v, true, c.spacing(ctx, s)
+	env.Earlier, env.Submit, env.Free = &v, true, c.spacing(ctx)
 	r.Draft = false
 	made := compose.Compose(env, r)
 	if err := c.allowed(s, &made, false); err != nil {

@@ -21,7 +21,7 @@ func (c *call) validatePost(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	env.Free, env.DryRun = c.spacing(ctx, s), true
+	env.Free, env.DryRun = c.spacing(ctx), true
 	made := compose.Compose(env, r)
 	if err := c.allowed(s, &made, true); err != nil {
 		if p := problemOf(err); p.Status != http.StatusUnprocessableEntity {

@@ -56,6 +56,38 @@ func runLanes(t *testing.T, b Backend) {
 		}
 		f.sound()
 	})
+	t.Run("a lane says when its spacing lets a further delivery go", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		f.sync(with("acme-x", func(a *post.Account) { a.MinGap = time.Minute })...)
+		free := func(due, want time.Time) {
+			t.Helper()
+			if got, err := f.s.FreeAt(t.Context(), f.now, acme, due); err != nil || !got.Equal(want) {
+				t.Errorf("due %v it is free at %v, %v; want %v", due, got, err, want)
+			}
+		}
+		free(f.now, f.now)
+		hour := f.now.Add(time.Hour)
+		for range 10 {
+			f.schedule(hour, acme)
+		}
+		f.schedule(hour.Add(20*time.Minute), acme)
+		f.schedule(hour, page) // in a lane of its own
+		free(f.now, f.now)
+		free(hour.Add(-time.Millisecond), hour.Add(-time.Millisecond)) // it goes before them
+		free(hour, hour.Add(10*time.Minute))
+		free(hour.Add(5*time.Minute), hour.Add(10*time.Minute))
+		free(hour.Add(10*time.Minute), hour.Add(10*time.Minute))
+		free(hour.Add(15*time.Minute), hour.Add(15*time.Minute))
+		free(hour.Add(20*time.Minute), hour.Add(21*time.Minute))
+		f.settle(published(f.claim(f.schedule(f.now, acme)), "1"))
+		free(f.now, f.now.Add(time.Minute))
+		f.now = hour.Add(3 * time.Minute) // nothing has been sent for an hour: ten wait, one after the other
+		free(f.now, f.now.Add(10*time.Minute))
+		if got, err := f.s.FreeAt(t.Context(), f.now, page, hour); err != nil || !got.Equal(hour) {
+			t.Errorf("without spacing it is free at %v, %v", got, err)
+		}
+	})
 	t.Run("spacing holds the next delivery back and shows in its estimate", func(t *testing.T) {
 		t.Parallel()
 		f := open(t, b)

@@ -140,6 +140,18 @@ type Verifier interface {
 // Progress names the value of a handle that says how far a long preparation came, a decimal number such as an offset.
 const Progress = "progress"
 
+// TextCounter says how long a post's own text is as its platform counts: with what is counted to it, such as a link that
+// is appended. It touches neither network nor disk.
+type TextCounter interface {
+	CountText(c post.Content) TextLength
+}
+
+// TextLength is how long a text is, and how long it may be.
+type TextLength struct {
+	Used, Limit int64
+	Unit        string // such as characters, bytes, weighted
+}
+
 // Preparer does repeatable work ahead of the commit. It calls save with every handle as soon as the platform has
 // given it, and goes on only once save has returned nil, so that a restart resumes where it stopped. It returns
 // when the part can be committed with one request; its last save then left a handle with Done set. Errors are

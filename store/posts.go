@@ -12,6 +12,9 @@ type Posts interface {
 	// CreatePost writes a post with its deliveries. The result of w.Once is PostView. Errors: *ExternalIDError,
 	// *DuplicateError, *ReplayedError, ErrIdempotencyMismatch.
 	CreatePost(ctx context.Context, w Write, n NewPost) (PostView, error)
+	// Refusals lists all that CreatePost would refuse a post for at now: *ExternalIDError, *DuplicateError. It reads
+	// only.
+	Refusals(ctx context.Context, now time.Time, n NewPost) ([]error, error)
 	// CreatePosts writes many posts in transactions of at most 1,000 and stops at the first error; it reports how
 	// many are on disk. The result of w.Once is their number; its answer is stored with the last of them.
 	CreatePosts(ctx context.Context, w Write, n []NewPost) (int, error)

@@ -110,6 +110,8 @@ func testLimits(t *testing.T, s *Suite) {
 			if !slices.ContainsFunc(over, func(p post.Problem) bool { return p.Code == l.Code }) {
 				t.Errorf("over the limit: %+v, want code %s", over, l.Code)
 			}
+			counts(t, a, l.At, nil)
+			counts(t, a, l.Over, over)
 			if l.CheckOnly {
 				return
 			}
@@ -128,6 +130,29 @@ func testLimits(t *testing.T, s *Suite) {
 				t.Errorf("%d acts over the limit and %d receipts", n, len(d.Receipts))
 			}
 		})
+	}
+}
+
+// counts holds that a text is counted as it is checked.
+func counts(t *testing.T, a adapters.Adapter, c post.Content, problems []post.Problem) {
+	t.Helper()
+	counter, ok := adapters.As[adapters.TextCounter](a)
+	if !ok {
+		return
+	}
+	got := counter.CountText(c)
+	i := slices.IndexFunc(problems, func(p post.Problem) bool { return p.Location == "text" && p.Limit > 0 && p.Code == "too_long" })
+	switch {
+	case got.Limit <= 0 || got.Unit == "" || got.Used < 0:
+		t.Errorf("the text is counted as %+v", got)
+	case i < 0 && got.Used > got.Limit:
+		t.Errorf("the text is counted as %+v, and not refused", got)
+	case i < 0:
+	default:
+		p := problems[i]
+		if want := (adapters.TextLength{Used: p.Used, Limit: p.Limit, Unit: p.Unit}); got != want {
+			t.Errorf("the text is counted as %+v, and refused as %+v", got, want)
+		}
 	}
 }
 

@@ -45,9 +45,10 @@ type adapter struct {
 }
 
 var (
-	_ adapters.Adapter  = (*adapter)(nil)
-	_ adapters.Verifier = (*adapter)(nil)
-	_ adapters.Preparer = (*adapter)(nil)
+	_ adapters.Adapter     = (*adapter)(nil)
+	_ adapters.TextCounter = (*adapter)(nil)
+	_ adapters.Verifier    = (*adapter)(nil)
+	_ adapters.Preparer    = (*adapter)(nil)
 )
 
 func open(env adapters.Env) (adapters.Adapter, error) {

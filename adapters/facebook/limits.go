@@ -74,6 +74,12 @@ func (a *adapter) Check(c post.Content) []post.Problem {
 	return found
 }
 
+// CountText implements [adapters.TextCounter].
+func (a *adapter) CountText(c post.Content) adapters.TextLength {
+	text, _ := words(c)
+	return adapters.TextLength{Used: int64(utf8.RuneCountInString(text)), Limit: maxMessage, Unit: "characters"}
+}
+
 // problems gathers what is wrong.
 type problems []post.Problem
 

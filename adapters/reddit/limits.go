@@ -87,6 +87,11 @@ func (*adapter) Check(content post.Content) []post.Problem {
 	return c
 }
 
+// CountText implements [adapters.TextCounter].
+func (*adapter) CountText(c post.Content) adapters.TextLength {
+	return adapters.TextLength{Used: int64(utf8.RuneCountInString(c.Text)), Limit: maxText, Unit: "characters"}
+}
+
 func isLink(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && !strings.ContainsAny(s, " \t\r\n")

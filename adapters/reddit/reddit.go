@@ -21,9 +21,10 @@ import (
 )
 
 var (
-	_ adapters.Adapter   = (*adapter)(nil)
-	_ adapters.Verifier  = (*adapter)(nil)
-	_ adapters.Refresher = (*adapter)(nil)
+	_ adapters.Adapter     = (*adapter)(nil)
+	_ adapters.TextCounter = (*adapter)(nil)
+	_ adapters.Verifier    = (*adapter)(nil)
+	_ adapters.Refresher   = (*adapter)(nil)
 )
 
 // Driver makes adapters of Reddit.

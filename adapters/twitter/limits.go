@@ -124,6 +124,12 @@ func (a *adapter) checkText(c *checker, location, text string, media int) {
 	}
 }
 
+// CountText implements [adapters.TextCounter].
+func (a *adapter) CountText(c post.Content) adapters.TextLength {
+	used := Weight(strings.TrimSpace(withLink(c.Text, c.Link)))
+	return adapters.TextLength{Used: int64(used), Limit: int64(a.config.maxWeight), Unit: "weighted"}
+}
+
 func checkMedia(c *checker, location string, media []post.Media) {
 	if len(media) > maxImages {
 		c.over(location, "media_count", "X takes at most four images", "files", maxImages, int64(len(media)))

@@ -21,9 +21,10 @@ import (
 )
 
 var (
-	_ adapters.Adapter  = (*adapter)(nil)
-	_ adapters.Verifier = (*adapter)(nil)
-	_ adapters.Preparer = (*adapter)(nil)
+	_ adapters.Adapter     = (*adapter)(nil)
+	_ adapters.TextCounter = (*adapter)(nil)
+	_ adapters.Verifier    = (*adapter)(nil)
+	_ adapters.Preparer    = (*adapter)(nil)
 )
 
 // Driver makes adapters of X.

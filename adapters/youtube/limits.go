@@ -150,6 +150,11 @@ func (a *adapter) Check(c post.Content) []post.Problem {
 	return found
 }
 
+// CountText implements [adapters.TextCounter].
+func (a *adapter) CountText(c post.Content) adapters.TextLength {
+	return adapters.TextLength{Used: int64(len(description(c))), Limit: maxDescription, Unit: "bytes"}
+}
+
 // problems gathers what is wrong.
 type problems []post.Problem
 

@@ -55,6 +55,8 @@ type Outlet struct {
 	Check       func(post.Content) []post.Problem
 	Prepares    func(adapters.Request) bool
 	Destination func(post.Content) string
+	// CountText says how long a text is on the platform; nil when the adapter does not know.
+	CountText func(post.Content) adapters.TextLength
 	// Capabilities says what the platform takes; nil when no driver knows.
 	Capabilities func() adapters.Capabilities
 }

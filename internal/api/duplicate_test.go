@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"crier/adapters"
 	"crier/internal/post"
 )
 
@@ -146,4 +148,46 @@ func TestAMarkFollowsWhatAPostSays(t *testing.T) {
 	// A draft stands in nobody's way before it is submitted.
 	h.ask("jo", "POST", posts, `{"text":"w","targets":["acme-x"],"draft":true}`).want(201)
 	say("w").want(201)
+}
+
+func TestADryRunTellsWhatIsThereAlready(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	first := h.ask("jo", "POST", posts, `{"external_id":"r1","text":"Hello","targets":["acme-x"],"at":"2026-12-01T09:00"}`).want(201)
+	validate := func(body string) reply { return h.ask("jo", "POST", posts+"/validate", body).want(200) }
+	r := validate(`{"external_id":"r1","text":"Hello","targets":["acme-page","acme-x"],"at":"2026-12-01T09:00"}`)
+	if r.at("ok") != false || r.errorsAt() != "external_id external_id_exists" || len(r.at("targets", 0, "problems").([]any)) != 0 {
+		t.Errorf("dry run: %s", r.raw)
+	}
+	if p := r.text("targets", 1, "problems", 0, "location") + " " + r.text("targets", 1, "problems", 0, "code"); p != "targets[1] duplicate_content" {
+		t.Errorf("problem %q: %s", p, r.raw)
+	}
+	if !strings.Contains(r.text("targets", 1, "problems", 0, "message"), first.text("id")) {
+		t.Errorf("the earlier post is not named: %s", r.raw)
+	}
+	for _, body := range []string{
+		`{"text":"Hello","targets":["acme-x"],"at":"2026-12-01T09:00","allow_duplicate":true}`,
+		`{"text":"Hello","targets":["acme-x"],"at":"2026-12-01T09:00","draft":true}`,
+		`{"text":"Hello","media":[{"url":"https://a.example/a.png","alt":"a"}],"targets":["acme-x"],"at":"2026-12-01T09:00"}`,
+		`{"text":"Hello","targets":["acme-page"],"at":"2026-12-01T09:00"}`,
+	} {
+		if r := validate(body); r.at("ok") != true {
+			t.Errorf("%s: %s", body, r.raw)
+		}
+	}
+}
+
+func TestADryRunCountsTheTextAsItsPlatformDoes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	o := h.deps.Outlets["acme-x"]
+	o.CountText = func(c post.Content) adapters.TextLength {
+		return adapters.TextLength{Used: int64(2 * len(c.Text)), Limit: 560, Unit: "weighted"}
+	}
+	h.deps.Outlets["acme-x"] = o
+	h.open()
+	r := h.ask("jo", "POST", posts+"/validate", `{"text":"Hello","targets":["acme-x"],"at":"now"}`).want(200)
+	if r.at("targets", 0, "length", "used") != 10.0 || r.at("targets", 0, "length", "limit") != 560.0 || r.text("targets", 0, "length", "unit") != "weighted" {
+		t.Errorf("length: %s", r.raw)
+	}
 }

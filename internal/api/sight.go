@@ -66,7 +66,9 @@ func (s *sight) byHandle(handle string) (store.AccountView, bool) {
 // reaches whatever its author may use.
 func (s *sight) unplaced(p *post.Post) bool { return s.keepsDrafts() && p.Author == s.who.Person }
 
-func (s *sight) keepsDrafts() bool { return s.who.Full && s.who.Person != "" && len(s.who.Accounts) == 0 }
+func (s *sight) keepsDrafts() bool {
+	return s.who.Full && s.who.Person != "" && len(s.who.Accounts) == 0
+}
 
 // post refuses, as not there, a post of which an account is not there.
 func (s *sight) post(p *post.Post) error {

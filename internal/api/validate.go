@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"crier/internal/compose"
 	"crier/internal/post"
+	"crier/store"
 )
 
 func (c *call) validatePost(ctx context.Context) (*answer, error) {
@@ -28,12 +31,24 @@ func (c *call) validatePost(ctx context.Context) (*answer, error) {
 			return nil, err
 		}
 	}
-	out := Validation{OK: !made.Refused(), Errors: []Issue{}, Notes: listOf(made.New.Post.Notes), Targets: []ValidationTarget{}}
+	stored, err := c.refusals(ctx, &made)
+	if err != nil {
+		return nil, err
+	}
+	out := Validation{
+		OK: !made.Refused() && len(stored) == 0, Errors: []Issue{}, Notes: listOf(made.New.Post.Notes), Targets: []ValidationTarget{},
+	}
+	made.Problems = append(made.Problems, stored...)
 	inTarget := map[string]bool{}
-	for _, p := range made.Places {
+	for i, p := range made.Places {
+		for _, x := range stored {
+			if x.Location == fmt.Sprintf("targets[%d]", i) {
+				p.Problems = append(p.Problems, x)
+			}
+		}
 		t := ValidationTarget{
 			Account: p.Account.Handle, Destination: textOr(p.Destination), Due: stampOr(p.Due), NextAttemptAt: stampOr(p.Next),
-			Problems: issues(p.Problems), Length: c.length(&p), Preview: contentView(p.Content),
+			Problems: issues(p.Problems), Length: c.length(&p, i), Preview: contentView(p.Content),
 		}
 		for _, x := range p.Problems {
 			inTarget[x.Location+"\x00"+x.Code] = true
@@ -48,14 +63,36 @@ func (c *call) validatePost(ctx context.Context) (*answer, error) {
 	return &answer{body: out}, nil
 }
 
+// refusals are the problems that the post has with what is stored already.
+func (c *call) refusals(ctx context.Context, made *compose.Composed) ([]post.Problem, error) {
+	all, err := c.Store.Refusals(ctx, c.at, made.New)
+	if err != nil {
+		return nil, fmt.Errorf("looking for what is stored already: %w", err)
+	}
+	var out []post.Problem
+	for _, err := range all {
+		p := problemOf(err)
+		x := post.Problem{Location: "external_id", Code: p.Code, Severity: post.SeverityError, Message: p.Detail}
+		if dup, ok := errors.AsType[*store.DuplicateError](err); ok {
+			x.Location, x.Message = fmt.Sprintf("targets[%d]", dup.Target), p.Errors[0].Message
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
 // length counts the text of a target as its platform does, as far as that is known without asking it.
-func (c *call) length(p *compose.Place) *Length {
+func (c *call) length(p *compose.Place, target int) *Length {
+	o := c.Outlets[p.Account.Handle]
+	if o.CountText != nil {
+		n := o.CountText(p.Content)
+		return &Length{Used: n.Used, Limit: n.Limit, Unit: n.Unit}
+	}
 	for _, x := range p.Problems {
-		if x.Code == compose.CodeTooLong && x.Limit > 0 {
+		if x.Code == compose.CodeTooLong && x.Limit > 0 && x.Location == fmt.Sprintf("targets[%d].text", target) {
 			return &Length{Used: x.Used, Limit: x.Limit, Unit: x.Unit}
 		}
 	}
-	o := c.Outlets[p.Account.Handle]
 	if o.Capabilities == nil {
 		return nil
 	}

@@ -79,6 +79,9 @@ func (a *App) apiOutlets(outlets []scheduler.Outlet) map[string]api.Outlet {
 			if p, ok := adapters.As[adapters.Preparer](o.Adapter); ok {
 				out.Prepares = p.Prepares
 			}
+			if c, ok := adapters.As[adapters.TextCounter](o.Adapter); ok {
+				out.CountText = c.CountText
+			}
 		}
 		all[o.Account.Handle] = out
 		a.byHandle[o.Account.Handle] = compose.Outlet{

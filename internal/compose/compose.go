@@ -264,7 +264,7 @@ func (c *composer) goesTo(p *post.Post, t *post.Target, d post.Delivery) {
 	if c.env.Earlier != nil {
 		series = c.env.Earlier.Post.Series
 	}
-	if series.IsZero() && !c.req.Draft {
+	if series.IsZero() && !c.req.Draft && !c.unfetched() {
 		fingerprint = Fingerprint(t)
 	}
 	p.Targets = append(p.Targets, *t)

@@ -130,22 +130,40 @@ func (t *tx) checkNew(d *draft, now time.Time) error {
 	if t.get(bContent, p.ID[:]) != nil {
 		return fmt.Errorf("post %s exists: %w", p.ID, store.ErrStale)
 	}
-	if err := t.checkExternal(p); err != nil {
+	refusals, err := t.refusals(d, now)
+	if err == nil && len(refusals) > 0 {
+		err = refusals[0]
+	}
+	return err
+}
+
+// Refusals lists all that CreatePost would refuse a post for.
+func (s *Store) Refusals(ctx context.Context, now time.Time, n store.NewPost) (all []error, err error) {
+	err = s.read(ctx, func(t *tx) (err error) {
+		all, err = t.refusals(&draft{NewPost: n}, post.Instant(now))
 		return err
+	})
+	return all, err
+}
+
+func (t *tx) refusals(d *draft, now time.Time) (all []error, err error) {
+	p := &d.Post
+	if err := t.checkExternal(p); err != nil {
+		all = append(all, err)
 	}
 	if p.AllowDuplicate {
-		return nil
+		return all, nil
 	}
 	for i := range d.Deliveries {
 		earlier, err := t.duplicate(d.Deliveries[i].Account, d.fingerprint(i), now, nil)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !earlier.IsZero() {
-			return &store.DuplicateError{Target: i, Earlier: earlier}
+			all = append(all, &store.DuplicateError{Target: i, Earlier: earlier})
 		}
 	}
-	return nil
+	return all, nil
 }
 
 func (d *draft) fingerprint(i int) string {

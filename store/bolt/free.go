@@ -20,7 +20,7 @@ func (s *Store) FreeAt(ctx context.Context, now time.Time, account post.AccountK
 }
 
 func (t *tx) freeAt(now int64, account post.AccountKey, due int64) (int64, error) {
-	l, err := decodeLane(account, t.get(bLaneState, accountKey(account)))
+	l, err := decodeLane(account, t.get(bLaneState, accountKey(account)), t.words)
 	if err != nil || l.minGap <= 0 {
 		return due, err
 	}

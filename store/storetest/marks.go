@@ -44,6 +44,34 @@ func runMarks(t *testing.T, b Backend) {
 		}
 		return e
 	}
+	t.Run("all that a post would be refused for is listed, and nothing is written", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		first := saying(f, "x", acme, page)
+		first.Post.ExternalID = "release-1"
+		f.create(first)
+		before, err := f.s.Info(t.Context())
+		f.ok(err)
+		n := saying(f, "x", acme, other, page)
+		n.Post.ExternalID = "release-1"
+		all, err := f.s.Refusals(t.Context(), f.now, n)
+		f.ok(err)
+		if len(all) != 3 {
+			t.Fatalf("refused for %v, want the name and two targets", all)
+		}
+		if taken, ok := errors.AsType[*store.ExternalIDError](all[0]); !ok || taken.Post != first.Post.ID {
+			t.Errorf("got %v, want the name refused", all[0])
+		}
+		refused(f, all[1], 0, first.Post.ID)
+		refused(f, all[2], 2, first.Post.ID)
+		n.Post.AllowDuplicate, n.Post.ExternalID = true, "release-2"
+		if all, err := f.s.Refusals(t.Context(), f.now, n); err != nil || len(all) != 0 {
+			t.Errorf("allowed: %v, %v", all, err)
+		}
+		if after, err := f.s.Info(t.Context()); err != nil || after.Sequence != before.Sequence {
+			t.Errorf("sequence %d after %d, %v", after.Sequence, before.Sequence, err)
+		}
+	})
 	t.Run("an edit frees what was said and takes what is said now", func(t *testing.T) {
 		t.Parallel()
 		f := open(t, b)

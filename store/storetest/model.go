@@ -246,7 +246,12 @@ func (m *model) writeOne(rt *rapid.T, due time.Time, to ...post.AccountKey) {
 			m.uses[d.ID] = file
 		}
 	}
+	refusals, err := m.f.s.Refusals(m.t.Context(), m.now, n)
+	m.ok(rt, err)
 	v, err := m.f.s.CreatePost(m.t.Context(), m.write(), n)
+	if (err != nil) != (len(refusals) > 0) {
+		rt.Fatalf("it would be refused for %v and is for %v", refusals, err)
+	}
 	if m.repeats(rt, err, to[0], n.Fingerprints[0], n.Post.AllowDuplicate) {
 		for i := range n.Deliveries {
 			delete(m.uses, n.Deliveries[i].ID)

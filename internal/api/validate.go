@@ -31,7 +31,7 @@ func (c *call) validatePost(ctx context.Context) (*answer, error) {
 			return nil, err
 		}
 	}
-	stored, err := c.refusals(ctx, &made)
+	stored, err := c.storedAlready(ctx, &made)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ func (c *call) validatePost(ctx context.Context) (*answer, error) {
 	return &answer{body: out}, nil
 }
 
-// refusals are the problems that the post has with what is stored already.
-func (c *call) refusals(ctx context.Context, made *compose.Composed) ([]post.Problem, error) {
+// storedAlready lists the problems that the post has with what is stored already.
+func (c *call) storedAlready(ctx context.Context, made *compose.Composed) ([]post.Problem, error) {
 	all, err := c.Store.Refusals(ctx, c.at, made.New)
 	if err != nil {
 		return nil, fmt.Errorf("looking for what is stored already: %w", err)

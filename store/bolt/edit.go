@@ -125,7 +125,7 @@ func (t *tx) checkEdit(e *store.Edit, deliveries []*post.Delivery, now time.Time
 		switch {
 		case !d.Changeable():
 		case slices.Contains(e.Dropped, d.ID):
-			leaving[d.ID] = true
+			leaving[d.ID] = d.Parts[0].Began.IsZero() // else it may be out, and what is added would not look first
 		case changes && e.Fingerprints[d.ID] != e.Before[d.ID]:
 			leaving[d.ID], fresh[d.ID] = true, d.Account
 		}

@@ -144,6 +144,24 @@ func runMarks(t *testing.T, b Backend) {
 		f.state(e.Added[0].ID, post.Scheduled)
 		f.sound()
 	})
+	t.Run("what may be out counts, also when the edit withdraws it", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		n := saying(f, "x", acme)
+		w := f.claim(f.create(n))
+		f.settle(unknown(w, f.now, f.now))
+		resend := again(w, f.now.Add(time.Hour))
+		resend.Settled.Absent, resend.Settled.Resend = false, true
+		f.settle(resend)
+		f.state(n.Deliveries[0].ID, post.Scheduled) // and would look once more before it is sent
+		e := edit(f, n, "x", "x", acme)
+		e.Dropped, e.Changes = []post.ID{n.Deliveries[0].ID}, nil
+		e.Post.Targets = e.Post.Targets[1:]
+		_, err := f.s.EditPost(t.Context(), f.by("ann"), e)
+		refused(f, err, 0, n.Post.ID)
+		f.state(n.Deliveries[0].ID, post.Scheduled)
+		f.sound()
+	})
 	t.Run("a draft counts from when it is submitted", func(t *testing.T) {
 		t.Parallel()
 		f := open(t, b)

@@ -184,7 +184,7 @@ func (g *graph) fault(a answer, commit bool) *adapters.Error {
 		e.Until = g.a.now().Add(v.wait).UTC()
 	}
 	if !commit {
-		e.Harmless()
+		e = e.Harmless()
 		if e.Reason == adapters.Duplicate {
 			e.Reason = adapters.Refused
 		}

@@ -36,7 +36,7 @@ func (u *upload) adopt(ctx context.Context, r adapters.Request, opened time.Time
 		if err != nil {
 			return "", err
 		}
-		if v != nil && v.Status.PrivacyStatus == "private" && v.FileDetails.FileName == fileName(r) && rejected(v) == nil {
+		if v != nil && v.Status.PrivacyStatus == "private" && v.FileDetails.FileName == fileName(r) && !takenOut(v) {
 			return id, nil
 		}
 	}

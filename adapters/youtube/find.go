@@ -54,7 +54,7 @@ func (a *adapter) findVideo(ctx context.Context, r adapters.Request, id string) 
 		return adapters.Look{Detail: "the uploaded video is still private"}, nil
 	case v.Status.PrivacyStatus == "":
 		return adapters.Look{}, &adapters.Error{Fate: adapters.Absent, Reason: adapters.Protocol, Message: "YouTube did not say who may see the video"}
-	case rejected(v) != nil:
+	case takenOut(v):
 		// It will not be out. The commit, sent again, is told why.
 		return adapters.Look{Sight: adapters.Never, Detail: "the uploaded video is " + cut(v.Status.UploadStatus)}, nil
 	case v.Status.PrivacyStatus != readOptions(r.Content.Options).Privacy:
@@ -116,7 +116,7 @@ func (a *adapter) findListed(ctx context.Context, r adapters.Request, since time
 		if err != nil {
 			return adapters.Look{}, err
 		}
-		if v == nil || v.Snippet == nil || rejected(v) != nil || v.Status.PrivacyStatus == "private" && want != "private" {
+		if v == nil || v.Snippet == nil || takenOut(v) || v.Status.PrivacyStatus == "private" && want != "private" {
 			continue
 		}
 		if normalise(v.Snippet.Title) == title && normalise(v.Snippet.Description) == text {

@@ -189,8 +189,12 @@ func (a *adapter) show(ctx context.Context, r adapters.Request) (post.Receipt, e
 
 // shown reads from a video resource whether the video is out as it was asked for.
 func (a *adapter) shown(v *yt.Video, privacy string) (post.Receipt, error) {
-	if e := rejected(v); e != nil {
-		return post.Receipt{}, e
+	if takenOut(v) {
+		return post.Receipt{}, &adapters.Error{
+			Fate: adapters.Absent, Reason: adapters.Refused, Status: http.StatusOK,
+			Code:    cut(v.Status.RejectionReason + v.Status.FailureReason),
+			Message: "YouTube did not accept the video: it is " + v.Status.UploadStatus,
+		}
 	}
 	switch v.Status.PrivacyStatus {
 	case privacy:
@@ -206,17 +210,13 @@ func (a *adapter) shown(v *yt.Video, privacy string) (post.Receipt, error) {
 	}
 }
 
-// rejected is the error of a video that YouTube has taken out, nil for any other.
-func rejected(v *yt.Video) *adapters.Error {
+// takenOut reports whether YouTube has taken the video out: it is shown to nobody, whatever its privacy.
+func takenOut(v *yt.Video) bool {
 	switch v.Status.UploadStatus {
 	case "failed", "rejected", "deleted":
-		return &adapters.Error{
-			Fate: adapters.Absent, Reason: adapters.Refused, Status: http.StatusOK,
-			Code:    cut(v.Status.RejectionReason + v.Status.FailureReason),
-			Message: "YouTube did not accept the video: it is " + v.Status.UploadStatus,
-		}
+		return true
 	}
-	return nil
+	return false
 }
 
 // comment writes the first comment.

@@ -220,6 +220,7 @@ func groups() []group {
 		{"find page 2", testFindPage},
 		{"find twins", testFindTwins},
 		{"find read errors", testFindErrors},
+		{"clock", testClock},
 		{"prepare", testPrepare},
 		{"prepare faults", testPrepareFaults},
 		{"wall", testWall},

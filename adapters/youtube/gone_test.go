@@ -108,6 +108,34 @@ func TestTheVideoOfAnUploadThatIsGoneIsAdopted(t *testing.T) {
 	}
 }
 
+// TestTheVideoOfAnUploadIsFoundByAWrongClock holds that the listing is read back to when YouTube says that the upload began.
+func TestTheVideoOfAnUploadIsFoundByAWrongClock(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]time.Duration{"fast": time.Hour, "slow": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := suite()
+			adaptertest.Bubble(t, &s, func(t *testing.T, r *adaptertest.Rig) {
+				env := r.Env(0)
+				env.Now = func() time.Time { return time.Now().Add(off) }
+				a, err := s.Driver.Open(env)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Sandbox.Misbehave(sandbox.Fault{Kind: sandbox.PublishThenCut, Match: upload, After: 1, Times: 1})
+				r.Sandbox.Misbehave(sandbox.Fault{Kind: sandbox.Refuse, Status: http.StatusNotFound, Match: upload, After: 1})
+				d := r.Delivery(s.Samples[1].Content)
+				for range 2 {
+					err = d.Prepare(a)
+				}
+				if err != nil || opens(r) != 1 || len(r.Sandbox.Record()) != 1 {
+					t.Errorf("%v, %d uploads, %d videos; want the first one adopted", err, opens(r), len(r.Sandbox.Record()))
+				}
+			})
+		})
+	}
+}
+
 // TestAnOldAddressCountsAsGone holds that nobody waits for an upload of last week, and nobody forgets it.
 func TestAnOldAddressCountsAsGone(t *testing.T) {
 	t.Parallel()

@@ -105,7 +105,7 @@ func (a *adapter) Prepare(ctx context.Context, r adapters.Request, save func(con
 		h = post.Handle{Part: r.Part, Name: handleName, Digest: r.Content.Digest()}
 		// Before the first byte, so that no other upload begins while this one may still answer.
 		err := u.keep(ctx, func(h *post.Handle) {
-			h.Values = map[string]string{valueURI: u.uri, valueOpened: a.now().UTC().Format(time.RFC3339)}
+			h.Values = map[string]string{valueURI: u.uri, valueOpened: u.opened.UTC().Format(time.RFC3339)}
 		})
 		if err != nil {
 			return err
@@ -139,8 +139,9 @@ type upload struct {
 	a      *adapter
 	media  post.Media
 	file   io.ReaderAt
-	uri    string // empty: none is open
-	offset int64  // the first byte that YouTube does not have
+	uri    string    // empty: none is open
+	opened time.Time // by YouTube's clock, as nearly as it says: its listing is read back to here
+	offset int64     // the first byte that YouTube does not have
 	keep   func(context.Context, func(*post.Handle)) error
 }
 
@@ -188,7 +189,10 @@ func (u *upload) open(ctx context.Context, r adapters.Request) error {
 	if call.Status != http.StatusOK {
 		return u.a.fault(call, false)
 	}
-	u.uri, u.offset = call.Header.Get("Location"), 0
+	u.uri, u.offset, u.opened = call.Header.Get("Location"), 0, u.a.now()
+	if at, err := http.ParseTime(call.Header.Get("Date")); err == nil {
+		u.opened = at
+	}
 	if u.uri == "" {
 		return &adapters.Error{
 			Fate: adapters.Absent, Reason: adapters.Server, Status: call.Status, Message: "YouTube named no address to upload to",

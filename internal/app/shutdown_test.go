@@ -287,6 +287,12 @@ func (c *crowdTown) stored() (states map[post.State]int, attempts map[post.ID]in
 // settled waits until nothing is on its way.
 func (c *crowdTown) settled(sam *client) {
 	c.t.Helper()
+	c.settledUnless(sam, 15*time.Second)
+}
+
+// settledUnless waits until nothing is on its way, unless nothing moves for so long.
+func (c *crowdTown) settledUnless(sam *client, still time.Duration) {
+	c.t.Helper()
 	last, least := time.Now(), -1
 	for {
 		n := len(want[list[delivery]](sam, http.StatusOK, http.MethodGet, "/deliveries?limit=500&state=scheduled,sending,unconfirmed", nil).Items)
@@ -296,7 +302,7 @@ func (c *crowdTown) settled(sam *client) {
 		if least < 0 || n < least {
 			last, least = time.Now(), n
 		}
-		if time.Since(last) > 15*time.Second {
+		if time.Since(last) > still {
 			c.t.Fatalf("%d are not settled:\n%s", n, c.p.log)
 		}
 		if pause(c.t.Context(), 100*time.Millisecond) != nil {

@@ -99,6 +99,16 @@ func TestAPatchIsJudgedByWhatItChanges(t *testing.T) {
 	}
 }
 
+func TestATargetIsNamedOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	made := h.ask("jo", "POST", posts, `{"text":"a","targets":["acme-x"],"at":"2026-12-01T09:00"}`).want(201)
+	path, id := posts+"/"+made.text("id"), made.text("targets", 0, "id")
+	h.ask("jo", "PATCH", path, `{"targets":[{"id":"`+id+`"},{"id":"`+id+`","account":"acme-x","text":"b"}]}`, "If-Match", "*").code(422, "target_not_found")
+	h.ask("jo", "POST", deliveries+"/"+made.text("deliveries", 0, "id")+"/cancel", "").want(200)
+	h.ask("jo", "PATCH", path, `{"targets":[{"id":"`+id+`"},{"id":"`+id+`","account":"acme-x","text":"b"}]}`, "If-Match", "*").code(422, "target_not_found")
+}
+
 func TestAPostWithAnAccountThatIsNotConfiguredAnyMoreCanBeEdited(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

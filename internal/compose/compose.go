@@ -140,8 +140,9 @@ type composer struct {
 	// texts and places find what is said twice; both lead to the index of the first target.
 	texts  map[string]int
 	places map[string]int
-	// kept are the targets that stay as they are.
-	kept map[int]bool
+	// kept are the targets that stay as they are, named the stored ones that the request has named.
+	kept  map[int]bool
+	named map[string]bool
 	// free is when each account's spacing lets the next target of this post go.
 	free map[string]time.Time
 }
@@ -151,7 +152,7 @@ type composer struct {
 func Compose(env Env, req Request) Composed {
 	c := &composer{
 		env: env, req: &req, texts: map[string]int{}, places: map[string]int{}, free: map[string]time.Time{},
-		kept: map[int]bool{},
+		kept: map[int]bool{}, named: map[string]bool{},
 	}
 	c.out.When = map[post.ID]store.When{}
 	p := &c.out.New.Post
@@ -223,6 +224,13 @@ func (c *composer) target(p *post.Post, i int) {
 	t := &c.req.Targets[i]
 	at := fmt.Sprintf("targets[%d]", i)
 	o, ok := c.env.Outlet(t.Account)
+	if id := strings.ToLower(t.ID); id != "" {
+		if c.named[id] {
+			c.hard(at+".id", CodeTargetNotFound, "the target is named twice")
+			return
+		}
+		c.named[id] = true
+	}
 	if old, d := c.stored(t.ID); d != nil && old.Account.Handle == t.Account && c.stays(p, i, old, &d.Delivery, ok) {
 		c.keep(p, i, old, &d.Delivery, &o)
 		return

@@ -61,3 +61,25 @@ func TestWhatFailedGoesOutWithATimeThatIsNamedAnew(t *testing.T) {
 		t.Errorf("on the platform (-want +got):\n%s", diff)
 	}
 }
+
+// TestADryRunCountsAsThePlatformDoes asks how long a text with a link is before it is written.
+func TestADryRunCountsAsThePlatformDoes(t *testing.T) {
+	t.Parallel()
+	d := begin(t)
+	type length struct {
+		Used, Limit int
+		Unit        string
+	}
+	body := m{"text": "Crier 1.0 is out", "link": "https://acme.example/a/long/address", "targets": []any{"acme-x"}, "at": "now"}
+	got := want[struct {
+		OK      bool
+		Targets []struct{ Length *length }
+	}](d.sam, http.StatusOK, http.MethodPost, "/posts/validate", body)
+	if !got.OK || len(got.Targets) != 1 {
+		t.Fatalf("dry run: %+v", got)
+	}
+	// X counts 16 characters, the two newlines between, and 23 for any link.
+	if diff := cmp.Diff(&length{Used: 41, Limit: 280, Unit: "weighted"}, got.Targets[0].Length); diff != "" {
+		t.Errorf("length (-want +got):\n%s", diff)
+	}
+}

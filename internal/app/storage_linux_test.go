@@ -102,7 +102,7 @@ func TestADaemonWhoseCommitsReportAnErrorAndAreOnDisk(t *testing.T) {
 				m{"text": fmt.Sprintf("Number %d", i), "targets": crowdOf(i%accounts, 1), "at": "now"},
 				"Idempotency-Key", fmt.Sprint("number-", i))
 			if err != nil || status != http.StatusCreated && !strings.Contains(string(body), "commit_unknown") {
-				t.Fatalf("%d %s, %v", status, body, err)
+				t.Fatalf("%d %s, %v\n%s", status, body, err, s.p.log)
 			}
 			if status != http.StatusCreated {
 				doubts++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ type crierQueue struct {
 	done     chan struct{} // closed when the whole burst is out
 	stop     context.CancelFunc
 	stopped  chan error // what Run returned; nil before start
+	gc       int        // the percentage before start
 }
 
 // openCrier makes an empty store below parent with so many accounts, one lane each, brand and personal in turn.
@@ -123,6 +125,7 @@ func (q *crierQueue) start(ctx context.Context, c *course) error {
 	if err != nil {
 		return fmt.Errorf("making the scheduler: %w", err)
 	}
+	q.gc = debug.SetGCPercent(300) // as cmd/crier does
 	ctx, q.stop = context.WithCancel(ctx)
 	q.stopped = make(chan error, 1)
 	go func() { q.stopped <- s.Run(ctx) }()
@@ -146,6 +149,7 @@ func (q *crierQueue) close(context.Context) error {
 	if q.stopped != nil {
 		q.stop()
 		errs = append(errs, <-q.stopped)
+		debug.SetGCPercent(q.gc)
 	}
 	if q.store != nil {
 		errs = append(errs, q.store.Close())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -93,6 +94,8 @@ type crowd struct {
 
 func newCrowd(b *testing.B, lanes int) *crowd {
 	b.Helper()
+	gc := debug.SetGCPercent(300) // as the daemon does
+	b.Cleanup(func() { debug.SetGCPercent(gc) })
 	q := &crowd{dir: b.TempDir(), accounts: make([]post.Account, lanes), outlets: make([]scheduler.Outlet, lanes)}
 	s, err := bolt.Open(b.Context(), bolt.Options{Dir: q.dir, Create: true, Now: time.Now()})
 	if err != nil {

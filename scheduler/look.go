@@ -45,7 +45,7 @@ func (s *Scheduler) lookAtDoubtful(ctx, work context.Context, now time.Time) {
 		}
 		s.looking[w.Delivery.ID] = sought{kind: w.Delivery.Account.Kind, platform: w.Delivery.Platform}
 		s.running.Store(w.Delivery.ID, struct{}{})
-		s.workers.do(func() { s.results <- s.look(work, w) })
+		s.workers.Go(func() { s.results <- s.look(work, w) })
 	}
 }
 

@@ -100,7 +100,7 @@ type Scheduler struct {
 	pending  []outcome
 
 	running  sync.Map // post.ID → struct{}: deliveries with a worker, read by Expire
-	workers  crew
+	workers  sync.WaitGroup
 	prepare  *preparing
 	suspect  atomic.Pointer[suspicion]
 	dates    dates
@@ -151,7 +151,6 @@ func New(cfg Config) (*Scheduler, error) {
 		nudge:    make(chan struct{}, 1),
 		inFlight: make(map[post.ID]post.Account),
 		looking:  make(map[post.ID]sought),
-		workers:  newCrew(),
 	}
 	lanes := make([]*lane, 0, len(cfg.Outlets))
 	for _, o := range cfg.Outlets {
@@ -381,12 +380,11 @@ func (s *Scheduler) back() []post.Account {
 // them unknown; when even that does not end them, the next start finds their intents. Preparations and verifications
 // have been told to end already, and what does not listen is left behind like a worker: nothing of it is public.
 func (s *Scheduler) drain(work context.Context, end context.CancelFunc, verifying *sync.WaitGroup) {
-	s.workers.dismiss()
 	done := make(chan struct{})
 	go func() {
 		s.prepare.workers.Wait()
 		verifying.Wait()
-		s.workers.wait()
+		s.workers.Wait()
 		close(done)
 	}()
 	grace := time.NewTimer(s.cfg.Grace)

@@ -37,7 +37,7 @@ func (s *Scheduler) start(work context.Context, w store.Work) {
 	s.inFlight[w.Delivery.ID] = account
 	s.flights.begin(&w, s.cfg.Now())
 	s.running.Store(w.Delivery.ID, struct{}{})
-	s.workers.do(func() {
+	s.workers.Go(func() {
 		a := s.attempt(work, lane, w)
 		d := Decide(a)
 		if d.Refresh && lane != nil && a.AuthFails < 2 {

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,8 +80,8 @@ func (s *Scheduler) platformTimes(now time.Time) map[post.Platform]time.Time {
 // hear takes from a flight what time the platform says it is: for looks, and as a witness for our wall clock.
 func (s *Scheduler) hear(p post.Platform, f *adapters.Flight) {
 	calls := f.Calls()
-	for i := len(calls) - 1; i >= 0; i-- {
-		date, err := http.ParseTime(calls[i].Header.Get("Date"))
+	for _, c := range slices.Backward(calls) {
+		date, err := http.ParseTime(c.Header.Get("Date"))
 		if err != nil {
 			continue
 		}

@@ -81,7 +81,7 @@ func TestTheWallClockAnHourBack(t *testing.T) {
 
 // TestAClockThatWasAheadHidesNothingFromALook has a post go out, its answer lost, while the clock is five hours ahead;
 // the clock is set right before anybody looks.
-func TestAClockThatWasAheadHidesNothingFromALook(t *testing.T) {
+func TestAClockThatWasAheadHidesNothingFromALook(t *testing.T) { //nolint:tparallel // inWorld makes each case parallel
 	t.Parallel()
 	tests := map[string]struct {
 		unseen int // looks that do not show it yet

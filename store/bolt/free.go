@@ -29,7 +29,7 @@ func (t *tx) freeAt(now int64, account post.AccountKey, due int64) (int64, error
 	if !l.lastSent.IsZero() {
 		next = millis(l.lastSent) + gap
 	}
-	for _, id := range t.before(account, due) {
+	for _, id := range t.before(account, due, gap) {
 		d, err := t.delivery(id)
 		if err != nil {
 			return due, err
@@ -46,9 +46,10 @@ func (t *tx) freeAt(now int64, account post.AccountKey, due int64) (int64, error
 	return max(due, next), nil
 }
 
-// before lists the waiting deliveries of an account that are due at an instant or earlier, in their order: at most the
-// last maxEstimate.
-func (t *tx) before(account post.AccountKey, due int64) []post.ID {
+// before lists the waiting deliveries of an account that are due at an instant or earlier and can still be in its way, in
+// their order: at most the last maxEstimate, none that so many gaps have gone by since, and the first, which keeps its
+// place when it waits for a retry.
+func (t *tx) before(account post.AccountKey, due, gap int64) []post.ID {
 	prefix := accountKey(account)
 	c := t.bucket(bLane).Cursor()
 	k, _ := c.Seek(addMillis(bytes.Clone(prefix), due+1))
@@ -59,6 +60,12 @@ func (t *tx) before(account post.AccountKey, due int64) []post.ID {
 	}
 	var ids []post.ID
 	for ; bytes.HasPrefix(k, prefix) && len(ids) < maxEstimate; k, _ = c.Prev() {
+		if keyMillis(k[len(prefix):])+maxEstimate*gap <= due {
+			if head := t.headKey(account); head != nil {
+				ids = append(ids, idAt(head))
+			}
+			break
+		}
 		ids = append(ids, idAt(k))
 	}
 	slices.Reverse(ids)

@@ -29,7 +29,7 @@ func (t *tx) freeAt(now int64, account post.AccountKey, due int64) (int64, error
 	if !l.lastSent.IsZero() {
 		next = millis(l.lastSent) + gap
 	}
-	for _, id := range t.before(account, due, gap) {
+	for _, id := range t.before(account, addMillis(accountKey(account), due+1), gap) {
 		d, err := t.delivery(id)
 		if err != nil {
 			return due, err
@@ -46,13 +46,17 @@ func (t *tx) freeAt(now int64, account post.AccountKey, due int64) (int64, error
 	return max(due, next), nil
 }
 
-// before lists the waiting deliveries of an account that are due at an instant or earlier and can still be in its way, in
-// their order: at most the last maxEstimate, none that so many gaps have gone by since, and the first, which keeps its
-// place when it waits for a retry.
-func (t *tx) before(account post.AccountKey, due, gap int64) []post.ID {
+// maxEstimate is how many deliveries before another in its lane an estimate counts.
+const maxEstimate = 100
+
+// before lists the waiting deliveries of an account whose keys in the lane index come before end and that can still be in
+// the way of what stands there, in their order: at most the last maxEstimate, none that so many gaps have gone by since,
+// and the first, which keeps its place when it waits for a retry.
+func (t *tx) before(account post.AccountKey, end []byte, gap int64) []post.ID {
 	prefix := accountKey(account)
+	due := keyMillis(end[len(prefix):])
 	c := t.bucket(bLane).Cursor()
-	k, _ := c.Seek(addMillis(bytes.Clone(prefix), due+1))
+	k, _ := c.Seek(end)
 	if k == nil {
 		k, _ = c.Last()
 	} else {

@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -95,9 +94,6 @@ func (t *tx) content(d *post.Delivery) (post.Content, error) {
 	return p.Targets[i].Content, nil
 }
 
-// maxEstimate is how many deliveries before another in its lane an estimate counts.
-const maxEstimate = 100
-
 // estimate is DeliveryView.Next.
 func (t *tx) estimate(l *lane, d *post.Delivery) (time.Time, error) {
 	if d.State != post.Scheduled || !l.known {
@@ -137,14 +133,8 @@ func (t *tx) estimateBehind(l *lane, d *post.Delivery, floor int64) (time.Time, 
 		return v
 	}
 	prev := int64(noTime)
-	prefix := accountKey(l.key)
-	c := t.bucket(bLane).Cursor()
-	n := 0
-	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix) && n < maxEstimate; k, _ = c.Next() {
-		if idAt(k) == d.ID {
-			break
-		}
-		x, err := t.delivery(idAt(k))
+	for _, id := range t.before(l.key, laneKey(d), l.minGap.Milliseconds()) {
+		x, err := t.delivery(id)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -153,7 +143,6 @@ func (t *tx) estimateBehind(l *lane, d *post.Delivery, floor int64) (time.Time, 
 		} else {
 			prev = at(prev, x)
 		}
-		n++
 	}
 	return instant(at(prev, d)), nil
 }

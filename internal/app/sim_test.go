@@ -110,14 +110,14 @@ func simActs() []simAct {
 func play(t *testing.T, seed uint64) map[string]int {
 	t.Helper()
 	lot := rand.New(rand.NewPCG(seed, 7))
-	begin := time.Date(2026, time.October, 24, 12, 0, 0, 0, time.UTC) // the clocks go back in Europe on the 25th
+	begin := time.Date(2026, time.October, 24, 18, 0, 0, 0, time.UTC) // the clocks go back in Europe that night
 	time.Sleep(time.Until(begin))
-	size, days := 1, 1
+	size, span := 1, 12*time.Hour
 	switch {
 	case seed%50 == 0:
-		size, days = 25, 1 // hundreds of accounts
+		size = 25 // hundreds of accounts
 	case seed%25 == 0:
-		size, days = 3, 9 // over the American change of clocks as well
+		size, span = 3, 9*24*time.Hour // over the American change of clocks as well
 	}
 	w := newSimWorld(t, lot, size)
 	defer w.close()
@@ -127,7 +127,7 @@ func play(t *testing.T, seed uint64) map[string]int {
 	for i, a := range acts {
 		wheel = append(wheel, slices.Repeat([]int{i}, a.weight)...)
 	}
-	for end := begin.Add(time.Duration(days) * 24 * time.Hour); time.Now().Before(end) && !t.Failed(); {
+	for end := begin.Add(span); time.Now().Before(end) && !t.Failed(); {
 		a := acts[wheel[lot.IntN(len(wheel))]]
 		w.note("%s", a.name)
 		a.do(w)

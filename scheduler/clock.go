@@ -77,6 +77,18 @@ func (s *Scheduler) platformTimes(now time.Time) map[post.Platform]time.Time {
 	return s.dates.at(now.Round(0), s.cfg.Boot)
 }
 
+// lookFrom is where a look for an attempt begins that began, by the platform's clock, then.
+func (s *Scheduler) lookFrom(p post.Platform, began time.Time) time.Time {
+	now := s.cfg.Now()
+	if theirs := s.platformTimes(now)[p]; theirs.After(now) {
+		now = theirs // ours is behind, and the attempt is not ahead of it for that
+	}
+	if began.After(now.Add(apart)) {
+		return now.Add(-forgotten)
+	}
+	return began
+}
+
 // hear takes from a flight what time the platform says it is: for looks, and as a witness for our wall clock.
 func (s *Scheduler) hear(p post.Platform, f *adapters.Flight) {
 	calls := f.Calls()

@@ -116,10 +116,7 @@ func (s *Scheduler) look(work context.Context, w store.Work) (o outcome) {
 	if err != nil {
 		return finish(adapters.Look{}, absent(adapters.Server, "the content cannot be read", err))
 	}
-	since := w.Delivery.Parts[w.Part].Began
-	if now := s.cfg.Now(); since.After(now) {
-		since = now.Add(-forgotten)
-	}
+	since := s.lookFrom(lane.account.Platform, w.Delivery.Parts[w.Part].Began)
 	flight := &adapters.Flight{}
 	look, err := lane.adapter.Find(adapters.WithFlight(ctx, flight), req, since)
 	s.hear(lane.account.Platform, flight)

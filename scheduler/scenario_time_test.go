@@ -166,6 +166,24 @@ func TestAClockThatWasAheadWhenTheDaemonDiedHidesNothing(t *testing.T) {
 	}
 }
 
+// TestAClockThatIsBehindBorrowsNothingFromYesterday has an answer lost of a post that never came, an hour behind, while
+// somebody said the same by hand five hours ago.
+func TestAClockThatIsBehindBorrowsNothingFromYesterday(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.withBoot()
+		w.wrap = as(func(v *voice) dated { return dated{v} })
+		w.p.byHand("acme", "one")
+		w.pass(5 * time.Hour)
+		w.skew.Store(-int64(time.Hour))
+		w.p.script["acme"] = []behaviour{cutBefore}
+		w.startWithChores(nil)
+		id := w.send("acme", "one", 5*time.Second)
+		w.pass(time.Hour)
+		w.is(id, post.Published)
+		w.said("acme-id", "one", "one")
+	})
+}
+
 // TestWhatIsDueBeforeAPlatformHasSaidItsTimeWaitsForIt has the daemon start five hours ahead with a post due and die
 // over its first request.
 func TestWhatIsDueBeforeAPlatformHasSaidItsTimeWaitsForIt(t *testing.T) {

@@ -125,7 +125,7 @@ func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Atte
 	}
 	if began := w.Delivery.Parts[w.Part].Began; !began.IsZero() {
 		// An earlier attempt at this part ended in doubt: ask once more before sending.
-		look, err := l.adapter.Find(ctx, req, began)
+		look, err := l.adapter.Find(ctx, req, s.lookFrom(l.account.Platform, began))
 		switch {
 		case err != nil:
 			return finish(post.Receipt{}, unread(adapters.AsError(err)))

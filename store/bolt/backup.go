@@ -18,7 +18,8 @@ import (
 )
 
 // Backup writes a consistent copy to path while others read and write. The copy is verified before it gets its name;
-// an existing file of that name is refused.
+// an existing file of that name is refused. A commit in doubt ends it early, so that
+// the next write need not wait for it: see awaitReaders.
 func (s *Store) Backup(ctx context.Context, path string) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -36,10 +37,20 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 			err = errors.Join(err, removeIfThere(temp))
 		}
 	}()
-	err = closedError(s.db.View(func(b *bbolt.Tx) error {
-		_, err := b.WriteTo(&interruptible{ctx: ctx, w: f})
+	err = s.view(func(b *bbolt.Tx) error {
+		doubts := s.doubts.Load()
+		over := func() error {
+			if s.doubts.Load() == doubts {
+				return nil
+			}
+			return errors.New("a write reported an error meanwhile: look at the disk, then back up again")
+		}
+		_, err := b.WriteTo(&interruptible{ctx: ctx, w: f, over: over})
+		if e := over(); err != nil && e != nil {
+			return e
+		}
 		return err
-	}))
+	})
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("back up: %w", err)
 	}
@@ -60,15 +71,22 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// interruptible stops writing once its context has ended. It lives as long as one call.
+// interruptible stops writing once its context has ended, or once over, which may be nil, gives an error. It lives as
+// long as one call.
 type interruptible struct {
-	ctx context.Context //nolint:containedctx // of the one call that made it
-	w   io.Writer
+	ctx  context.Context //nolint:containedctx // of the one call that made it
+	w    io.Writer
+	over func() error
 }
 
 func (i *interruptible) Write(b []byte) (int, error) {
 	if err := i.ctx.Err(); err != nil {
 		return 0, err
+	}
+	if i.over != nil {
+		if err := i.over(); err != nil {
+			return 0, err
+		}
 	}
 	return i.w.Write(b)
 }

@@ -34,6 +34,10 @@ type Store struct {
 	lastTurn atomic.Int64  // when the last turn was taken, in milliseconds
 	broken   error         // the writer's: why nothing can be written any more
 
+	reading sync.RWMutex  // held for reading by every view
+	doubts  atomic.Uint64 // commits that reported an error and may be on disk
+	wary    bool          // the writer's: the last commit was one of them
+
 	orphaning sync.Mutex
 	orphans   []orphan // claims that nobody got, since their commit reported an error
 }

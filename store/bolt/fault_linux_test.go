@@ -3,14 +3,21 @@
 package bolt_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"crier/internal/post"
+	"crier/store"
 	"crier/store/storetest"
 )
 
@@ -124,6 +131,71 @@ func TestACommitThatReportsAnErrorMayBeOnDisk(t *testing.T) {
 		w.failedDeed(d.name, d, do, before, err)
 	}
 	w.reopen(dir)
+}
+
+// TestAReaderSeesNothingOfAWriteAfterACommitInDoubt reads the whole store in one view, over and over, while every second
+// commit reports an error and is on disk. bbolt then frees what that commit replaced, although a reader may still be at
+// it: the next write must wait for that reader.
+func TestAReaderSeesNothingOfAWriteAfterACommitInDoubt(t *testing.T) {
+	t.Parallel()
+	if !inChild(t) {
+		return
+	}
+	f := watch(t)
+	w := newWorkbench(t, t.TempDir())
+	var all []store.NewPost
+	for range 3000 {
+		all = append(all, w.draft(w.at.Add(1000*time.Hour)))
+	}
+	_, err := w.s.CreatePosts(t.Context(), w.write(), all)
+	w.ok(err)
+	head := false
+	f.Arm(func(c storetest.Call) unix.Errno {
+		switch c.Nr {
+		case unix.SYS_PWRITE64:
+			head = c.Offset < int64(2*os.Getpagesize())
+		case unix.SYS_FDATASYNC:
+			if head && c.Nth%4 == 0 { // a commit is two syncs
+				return unix.EIO
+			}
+		}
+		return 0
+	})
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			_, err := w.s.ChangeDelivery(t.Context(), w.write(), all[i*37%len(all)].Deliveries[0].ID, 0, "delivery.rescheduled",
+				func(d *post.Delivery) error { return d.Reschedule(d.Due.Add(time.Hour)) })
+			if err != nil && !errors.Is(err, store.ErrUnknownCommit) {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for i := range 50 {
+		if problems, err := w.s.Check(t.Context()); err != nil || len(problems) > 0 {
+			t.Errorf("reading, the %dth time: %v, %d problems, such as %.1q", i, err, len(problems), problems)
+			break
+		}
+	}
+	backup := filepath.Join(t.TempDir(), "backup")
+	for i := range 10 {
+		err := w.s.Backup(t.Context(), fmt.Sprint(backup, i))
+		if err != nil && !strings.Contains(err.Error(), "a write reported an error meanwhile") {
+			t.Errorf("backing up, the %dth time: %v", i, err)
+		}
+	}
+	close(stop)
+	writing.Wait()
+	if _, failed := f.Disarm(); failed < 20 {
+		t.Errorf("only %d commits were in doubt", failed)
+	}
 }
 
 // TestACommitSyncsItsPagesBeforeItWritesItsHead records the calls of commits: what the images of a lost power are made

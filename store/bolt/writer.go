@@ -125,6 +125,7 @@ func (s *Store) attempt(live []*op) (bad int, badErr error, results []error, err
 	if s.broken != nil {
 		return -1, nil, nil, s.broken
 	}
+	s.awaitReaders()
 	b, err := s.db.Begin(true)
 	if err != nil {
 		return -1, nil, nil, closedError(err)
@@ -148,6 +149,10 @@ func (s *Store) attempt(live []*op) (bad int, badErr error, results []error, err
 		seq = t.meta.seq
 	}
 	if err := s.finish(t); err != nil {
+		if errors.Is(err, store.ErrUnknownCommit) {
+			s.doubts.Add(1)
+			s.wary = true
+		}
 		return -1, nil, nil, err
 	}
 	s.seq.Store(seq)
@@ -158,6 +163,19 @@ func (s *Store) attempt(live []*op) (bad int, badErr error, results []error, err
 		}
 	}
 	return -1, nil, results, nil
+}
+
+// awaitReaders waits, after a commit in doubt, for the views that are older than it. bbolt rolls such a commit back and
+// then reads the list of free pages anew from the head of the file; when that head is on disk after all, what the commit
+// replaced is free at once, readers or not, and the next write would change pages under a view (seen in bbolt 1.5.0:
+// Tx.rollback, freelist.Reload).
+func (s *Store) awaitReaders() {
+	if !s.wary {
+		return
+	}
+	s.reading.Lock()
+	s.wary = false
+	s.reading.Unlock()
 }
 
 // finish writes the counters and commits. bbolt meets a damaged page with a panic, which becomes an error here; when even
@@ -218,7 +236,8 @@ func closedError(err error) error {
 }
 
 // read runs f on a consistent view. A page that bbolt cannot read makes it panic, or fault where the file was cut short:
-// both become ErrCorrupt. f must be short: pages freed meanwhile cannot be reused until it returns.
+// both become ErrCorrupt. f must be short, for pages freed meanwhile cannot be reused until it returns; and it must not
+// read on its own account, for a writer may wait for it to end.
 func (s *Store) read(ctx context.Context, f func(*tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -229,5 +248,11 @@ func (s *Store) read(ctx context.Context, f func(*tx) error) (err error) {
 			err = fmt.Errorf("%w: reading it panicked: %v", store.ErrCorrupt, r)
 		}
 	}()
-	return closedError(s.db.View(func(b *bbolt.Tx) error { return f(newTx(b)) }))
+	return s.view(func(b *bbolt.Tx) error { return f(newTx(b)) })
+}
+
+func (s *Store) view(f func(*bbolt.Tx) error) error {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	return closedError(s.db.View(f))
 }

@@ -14,6 +14,7 @@ GOTESTFLAGS ?=
 ROUNDS      ?= 60
 SEEDS       ?= 200
 FUZZTIME    ?= 10s
+IMAGES      ?= 2000
 BENCHCOUNT  ?= 3
 BENCHQUEUED ?= 1000000
 PEERS       ?=
@@ -21,7 +22,7 @@ PEERS       ?=
 # Files that tests write and that are committed: the OpenAPI document.
 GENERATED := internal/api/openapi.yaml
 
-.PHONY: help build run demo test race short fuzz e2e crash sim lint fmt fmt-check generate verify cover bench bench-peers vuln check clean
+.PHONY: help build run demo test race short fuzz e2e crash sim overload faults lint fmt fmt-check generate verify cover bench bench-peers vuln check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -60,6 +61,13 @@ crash: ## kill the daemon ROUNDS (60) times amid its work and count what the pla
 sim: ## play SEEDS (200) seeds of days in which everything goes wrong
 	@grep -rq '^func TestSimulation(' internal/app || { echo 'internal/app has no TestSimulation' >&2; exit 1; }
 	CRIER_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/app -run '^TestSimulation$$' -count=1 -timeout 60m -v
+
+overload: ## the tests of overload at full size: 1,000 clients, 10,000 series, 100,000 files, a lane of 50,000
+	CRIER_OVERLOAD=full $(GO) test ./internal/app -count=1 -timeout 60m -v \
+		-run '^(TestManyClientsAtOnceDelayNoDuePost|TestHundredsMayWaitForTheirPosts|TestALongLaneDelaysNoOther|TestManySeriesDelayNoDuePost|TestManyFilesAreListedPageByPage|TestSlow.*)$$'
+
+faults: ## every fault of the disk at every call of every write, and IMAGES (2000) files that a lost power leaves
+	CRIER_FAULTS=all CRIER_POWERLOSS_IMAGES=$(IMAGES) $(GO) test ./store/bolt -count=1 -timeout 60m -v -run 'Fault|LostPower|CommitInDoubt'
 
 lint: ## linters, and a planted bad package that they must catch
 	$(GOLANGCI) run ./...

@@ -14,9 +14,10 @@ import (
 const (
 	// findTimeout bounds one look.
 	findTimeout = 30 * time.Second
-	// maxLooking bounds looks at a time, maxDoubtful what is looked through for one that has a place.
+	// maxLooking bounds looks at a time, maxDoubtful what is looked through, of each kind and platform, for one that has
+	// a place: more than can have a worker already.
 	maxLooking  = 64
-	maxDoubtful = 512
+	maxDoubtful = 256
 )
 
 // sought is what a look under way takes a place of.

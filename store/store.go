@@ -97,7 +97,7 @@ type Queue interface {
 	// Turn settles what came back, moves late heads to missed and claims what is ready, in one transaction. The
 	// settlements are applied first and in order. A claim's intent is on disk when Turn returns.
 	Turn(ctx context.Context, t Turn) (Turned, error)
-	// Next is the earliest instant at which a turn, a look or a lease could have something to do, stops and holds
+	// Next is the earliest instant at which a turn or a look could have something to do, stops and holds
 	// considered. Zero when nothing lies ahead.
 	Next(ctx context.Context) (time.Time, error)
 	// Wake receives after a write that may have made something due earlier. It is a hint: it may be lost in a
@@ -117,7 +117,8 @@ type Queue interface {
 	SavePrepared(ctx context.Context, now time.Time, p Prepared) error
 	// Renew moves the ends of leases of this owner's claims.
 	Renew(ctx context.Context, owner string, deliveries []post.ID, until time.Time) error
-	// Doubtful lists unconfirmed deliveries whose next look is due at now.
+	// Doubtful lists unconfirmed deliveries whose next look is due at now, the longest due first, at most limit of each
+	// kind and platform.
 	Doubtful(ctx context.Context, now time.Time, limit int) ([]Work, error)
 	// Recover turns every intent of another owner into unconfirmed, with a first look at now. It is called once at
 	// start, before the first turn.

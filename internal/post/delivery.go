@@ -112,6 +112,9 @@ type Delivery struct {
 	Doubt      *Doubt
 	Series     ID
 	Occurrence string // key of the occurrence, empty outside a series
+	// LastChange is the number of its last change in the history, each of which names the one before it. The store's
+	// own: zero for one that no store has seen.
+	LastChange uint64 `json:",omitzero"`
 }
 
 // Part is one public act of a delivery.

@@ -30,6 +30,7 @@ type checker struct {
 	meta     meta
 	lanes    map[post.AccountKey]*laneFacts
 	schema   uint64
+	linked   int // changes that a post's deliveries lead to
 }
 
 // laneFacts is what the deliveries of an account say of its lane.
@@ -95,7 +96,11 @@ func (c *checker) delivery(d *post.Delivery) {
 	if prepares(d) {
 		c.entry(bPrep, prepKey(d))
 	}
-	if !nextLook(d).IsZero() {
+	switch {
+	case nextLook(d).IsZero():
+	case c.schema < 3:
+		c.entry(bDoubt, doubtKey2(d))
+	default:
 		c.entry(bDoubt, doubtKey(d))
 	}
 	if openOccurrence(d) {
@@ -104,14 +109,6 @@ func (c *checker) delivery(d *post.Delivery) {
 	for i := range d.Parts {
 		if r := d.Parts[i].Receipt; fresh(nil, i, r) {
 			c.entry(bReceipt, receiptKey(d.Platform, r.RemoteID))
-		}
-	}
-	if d.State == post.Sending {
-		c.entry(bIntent, d.ID[:])
-		if i, err := decodeIntent(d.ID, c.get(bIntent, d.ID[:])); err != nil {
-			c.say("%v", err)
-		} else if i.fence != d.Fence || i.part != d.NextPart() {
-			c.say("intent/%x: fence %d and part %d, the delivery has %d and %d", d.ID, i.fence, i.part, d.Fence, d.NextPart())
 		}
 	}
 	if d.State.Waiting() {
@@ -141,7 +138,7 @@ func (c *checker) waiting(d *post.Delivery) {
 
 // indexes compares sizes: with every wanted entry there, an equal number means that nothing stands too much.
 func (c *checker) indexes() {
-	for _, b := range []bucketID{bCal, bCal0, bStatus, bPrep, bDoubt, bOpenOcc, bReceipt, bIntent, bLane} {
+	for _, b := range []bucketID{bCal, bCal0, bStatus, bPrep, bDoubt, bOpenOcc, bReceipt, bLane} {
 		if n := c.size(b); n != c.want[b] {
 			c.say("%s has %d entries, want %d", bucketNames[b], n, c.want[b])
 		}
@@ -211,8 +208,10 @@ func (c *checker) lane(l *lane) {
 	switch {
 	case len(f.sending) > 1:
 		c.say("lane %s: %d in flight", l.key, len(f.sending))
-	case len(f.sending) == 1 && l.inFlight != f.sending[0], len(f.sending) == 0 && !l.inFlight.IsZero():
-		c.say("lane %s: in flight is %v, recorded %v", l.key, f.sending, l.inFlight)
+	case len(f.sending) == 1 && l.flight.delivery != f.sending[0], len(f.sending) == 0 && !l.flight.none():
+		c.say("lane %s: in flight is %v, recorded %v", l.key, f.sending, l.flight.delivery)
+	case c.schema > 2 && !l.flight.none() && (l.flight.owner == "" || l.flight.lease.IsZero() || l.flight.started.IsZero()):
+		c.say("lane %s: its intent for %s has no owner, lease or start", l.key, l.flight.delivery)
 	}
 	ready := f.head != nil && !l.closed() && f.head.State == post.Scheduled && !waits(f.head)
 	if ready != l.ready {
@@ -252,6 +251,8 @@ func (c *checker) contents() {
 				c.say("content/%x: delivery %s is missing", k, p.Targets[i].Delivery)
 			case err == nil && d.Post != p.ID:
 				c.say("content/%x: delivery %s is of post %s", k, d.ID, d.Post)
+			case err == nil:
+				c.follow(d)
 			}
 		}
 		for key := range mediaUses(p) {
@@ -266,10 +267,42 @@ func (c *checker) contents() {
 	}
 }
 
-// history checks that the sequence has no gap and ends where the counter says.
+// follow counts the changes that a delivery leads to.
+func (c *checker) follow(d *post.Delivery) {
+	if err := c.walk(d, func(*logged) { c.linked++ }); err != nil {
+		c.say("%v", err)
+	}
+}
+
+// dropped follows the deliveries that posts have dropped, and gives how many there are.
+func (c *checker) dropped() (n int) {
+	err := c.scan(bHistory, nil, func(k, v []byte) (bool, error) {
+		if len(v) == 0 {
+			return true, nil
+		}
+		n++
+		d, err := c.tx.delivery(idAt(v))
+		switch {
+		case err != nil:
+			c.say("history/%x: %v", k, err)
+		case !bytes.Equal(k, idSeqKey(d.Post, d.LastChange)):
+			c.say("history/%x: it names delivery %s, the last change of which is %d", k, d.ID, d.LastChange)
+		default:
+			c.follow(d)
+		}
+		return true, nil
+	})
+	if err != nil {
+		c.say("%v", err)
+	}
+	return n
+}
+
+// history checks that the sequence has no gap and ends where the counter says, and that every change is found: by the
+// index of its post, or from its delivery. It comes after contents.
 func (c *checker) history() {
 	var last uint64
-	indexed := 0
+	indexed, linked := c.dropped(), 0
 	err := c.scan(bOutbox, nil, func(k, v []byte) (bool, error) {
 		seq := readSeq(k)
 		if last != 0 && seq != last+1 {
@@ -281,7 +314,10 @@ func (c *checker) history() {
 			c.say("%v", err)
 			return true, nil
 		}
-		if !x.Post.IsZero() {
+		if x.linked {
+			linked++
+		}
+		if x.indexed() {
 			indexed++
 			if k, _ := c.bucket(bHistory).Cursor().Seek(idSeqKey(x.Post, seq)); !bytes.Equal(k, idSeqKey(x.Post, seq)) {
 				c.say("history: %d of post %s is missing", seq, x.Post)
@@ -294,6 +330,9 @@ func (c *checker) history() {
 	}
 	if m, err := c.loadMeta(); err == nil && last != 0 && m.seq != last {
 		c.say("outbox: it ends at %d, the counter says %d", last, m.seq)
+	}
+	if linked != c.linked {
+		c.say("outbox: %d changes of deliveries, those of the posts lead to %d", linked, c.linked)
 	}
 	if n := c.size(bHistory); n != indexed {
 		c.say("history has %d entries, want %d", n, indexed)

@@ -15,9 +15,8 @@ import (
 const (
 	deliveryVersion = 2
 	contentVersion  = 2
-	laneVersion     = 2
-	intentVersion   = 2
-	changeVersion   = 2
+	laneVersion     = 3
+	changeVersion   = 3
 	attemptVersion  = 1
 )
 
@@ -128,6 +127,7 @@ const (
 	hasPreparedUntil
 	hasSeries
 	hasDestination
+	hasLastChange
 )
 
 func set(flags *uint64, bit uint64, yes bool) {
@@ -151,6 +151,7 @@ func deliveryFlags(d *post.Delivery) (flags uint64) {
 	set(&flags, hasPreparedUntil, !d.PreparedUntil.IsZero())
 	set(&flags, hasSeries, !d.Series.IsZero() || d.Occurrence != "")
 	set(&flags, hasDestination, d.Destination != "")
+	set(&flags, hasLastChange, d.LastChange != 0)
 	return flags
 }
 
@@ -205,6 +206,9 @@ func encodeDelivery(d *post.Delivery) []byte {
 		e.time(x.Next)
 		e.int(int64(x.Looks))
 		e.int(int64(x.Reads))
+	}
+	if has(hasLastChange) {
+		e.uint(d.LastChange)
 	}
 	e.uint(uint64(len(d.Parts)))
 	for i := range d.Parts {
@@ -309,6 +313,9 @@ func (d *decoder) delivery(x *post.Delivery) {
 	}
 	if has(hasDoubt) {
 		x.Doubt = &post.Doubt{Since: d.time(), Next: d.time(), Looks: int(d.int()), Reads: int(d.int())}
+	}
+	if has(hasLastChange) {
+		x.LastChange = d.uint()
 	}
 	if n := d.count(); n > 0 {
 		x.Parts = make([]post.Part, n)

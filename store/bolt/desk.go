@@ -142,7 +142,7 @@ func (s *Store) Changes(ctx context.Context, after uint64, limit int) (changes [
 			if err != nil {
 				return err
 			}
-			changes = append(changes, x)
+			changes = append(changes, x.Change)
 		}
 		return nil
 	})
@@ -201,7 +201,7 @@ func (t *tx) pruneChanges(before time.Time) (int, error) {
 		if !c.At.Before(before) {
 			return false, nil
 		}
-		old = append(old, c)
+		old = append(old, c.Change)
 		return len(old) < maxChunk, nil
 	})
 	if err != nil {

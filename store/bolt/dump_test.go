@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"crier/internal/post"
 	"crier/store"
 )
@@ -51,6 +53,15 @@ func dumpAll(t *testing.T, s store.Store) (all everything) {
 	var err error
 	all.Changes, err = s.Changes(t.Context(), 0, 10_000)
 	must(err)
+	// What the history of a post holds is what the changes say of it.
+	for _, p := range all.Posts {
+		want := slices.DeleteFunc(slices.Clone(all.Changes), func(c post.Change) bool { return c.Post != p.Post.ID })
+		got, err := s.History(t.Context(), p.Post.ID)
+		must(err)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("history of post %s (-changes +history):\n%s", p.Post.ID, diff)
+		}
+	}
 	all.Accounts, err = s.ListAccounts(t.Context())
 	must(err)
 	all.Series, err = s.ListSeries(t.Context())

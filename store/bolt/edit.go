@@ -173,7 +173,10 @@ func (t *tx) drop(d *post.Delivery, c cause, out *store.Edited) error {
 		return err
 	}
 	out.Changed = append(out.Changed, d.ID)
-	return t.save(d, after, cause{now: c.now, actor: c.actor})
+	if err := t.save(d, after, cause{now: c.now, actor: c.actor}); err != nil {
+		return err
+	}
+	return t.keepHistory(after)
 }
 
 // reshape gives one delivery its new shape.

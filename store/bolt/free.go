@@ -37,7 +37,7 @@ func (t *tx) freeAt(now int64, account post.AccountKey, due int64) (int64, error
 		goes := max(now, millis(d.ReadyAt()))
 		switch {
 		case d.State == post.Sending:
-			goes = millis(l.claimed)
+			goes = millis(l.flight.started)
 		case !d.Begun():
 			goes = max(goes, next)
 		}

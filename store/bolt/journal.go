@@ -2,67 +2,9 @@ package bolt
 
 import (
 	"fmt"
-	"time"
 
 	"crier/internal/post"
 )
-
-// intent is the durable record that a request may be in flight.
-type intent struct {
-	owner   string
-	lease   time.Time
-	fence   uint64
-	part    int
-	digest  string // of the content that is being sent
-	started time.Time
-	began   time.Time // the same instant by the platform's clock, as nearly as that is known
-}
-
-func encodeIntent(i intent) []byte {
-	e := encoder{b: make([]byte, 0, 160)}
-	e.byte(intentVersion)
-	e.b = addTime(e.b, i.lease) // at a fixed place: the earliest lease is found without reading the rest
-	e.text(i.owner)
-	e.uint(i.fence)
-	e.int(int64(i.part))
-	e.text(i.digest)
-	e.time(i.started)
-	e.time(i.began)
-	return e.b
-}
-
-// leaseOf reads the end of the lease alone; ok is false when the record is damaged.
-func leaseOf(b []byte) (ms int64, ok bool) {
-	if len(b) < 9 || (b[0] != intentVersion && b[0] != 1) {
-		return 0, false
-	}
-	return keyMillis(b[1:9]), true
-}
-
-func decodeIntent(id post.ID, b []byte) (intent, error) {
-	r := decoder{b: b}
-	v := r.byte()
-	if v != intentVersion && v != 1 {
-		return intent{}, corrupt(bIntent, id[:], fmt.Errorf("unknown version %d", v))
-	}
-	var i intent
-	if lease := r.take(8); lease != nil {
-		i.lease = instant(keyMillis(lease))
-	}
-	i.owner = r.text()
-	i.fence = r.uint()
-	i.part = int(r.int())
-	i.digest = r.text()
-	i.started = r.time()
-	i.began = i.started
-	if v == intentVersion {
-		i.began = r.time()
-	}
-	if err := r.err(); err != nil {
-		return intent{}, corrupt(bIntent, id[:], err)
-	}
-	return i, nil
-}
 
 // The fields of a change that are often empty; each is written if its bit is set.
 const (
@@ -75,7 +17,8 @@ const (
 	changeDetail
 )
 
-func encodeChange(c *post.Change) []byte {
+// encodeChange writes a change; prev is the number of the delivery's change before it, 0 for the first.
+func encodeChange(c *post.Change, prev uint64) []byte {
 	e := encoder{b: make([]byte, 0, 128)}
 	var flags uint64
 	set(&flags, changePost, !c.Post.IsZero())
@@ -95,6 +38,7 @@ func encodeChange(c *post.Change) []byte {
 	}
 	if flags&changeDelivery != 0 {
 		e.id(c.Delivery)
+		e.uint(prev)
 	}
 	if flags&changeSeries != 0 {
 		e.id(c.Series)
@@ -114,24 +58,38 @@ func encodeChange(c *post.Change) []byte {
 	return e.b
 }
 
-func decodeChange(seq uint64, b []byte) (post.Change, error) {
-	c := post.Change{Seq: seq}
+// logged is a change as it stands in the outbox.
+type logged struct {
+	post.Change
+
+	prev   uint64 // the delivery's change before it
+	linked bool   // it is reached from its delivery, and not by the index of its post
+}
+
+// indexed reports whether the change is found by the index of its post.
+func (l *logged) indexed() bool { return !l.Post.IsZero() && !l.linked }
+
+func decodeChange(seq uint64, b []byte) (logged, error) {
+	c := logged{Change: post.Change{Seq: seq}}
 	r := decoder{b: b}
 	switch v := r.byte(); v {
-	case changeVersion:
-		r.change(&c)
+	case changeVersion, 2:
+		r.change(&c, v)
 	case 1:
-		r.change1(&c)
+		r.change1(&c.Change)
 	default:
-		return post.Change{}, corrupt(bOutbox, seqKey(seq), fmt.Errorf("unknown version %d", v))
+		return logged{}, corrupt(bOutbox, seqKey(seq), fmt.Errorf("unknown version %d", v))
 	}
 	if err := r.err(); err != nil {
-		return post.Change{}, corrupt(bOutbox, seqKey(seq), err)
+		return logged{}, corrupt(bOutbox, seqKey(seq), err)
+	}
+	if c.prev >= seq {
+		return logged{}, corrupt(bOutbox, seqKey(seq), fmt.Errorf("it follows %d", c.prev))
 	}
 	return c, nil
 }
 
-func (d *decoder) change(c *post.Change) {
+func (d *decoder) change(c *logged, version byte) {
 	flags := d.uint()
 	c.At = d.time()
 	c.Actor = d.text()
@@ -141,6 +99,9 @@ func (d *decoder) change(c *post.Change) {
 	}
 	if flags&changeDelivery != 0 {
 		c.Delivery = d.id()
+		if c.linked = version > 2; c.linked {
+			c.prev = d.uint()
+		}
 	}
 	if flags&changeSeries != 0 {
 		c.Series = d.id()

@@ -19,8 +19,7 @@ type lane struct {
 	minGap  time.Duration
 	maxLate time.Duration
 
-	inFlight post.ID
-	claimed  time.Time // when inFlight was claimed
+	flight   intent // the request that may be under way
 	lastSent time.Time
 	holds    []post.Hold
 	// doubts are the unconfirmed deliveries that may still keep the lane from going on.
@@ -48,6 +47,7 @@ const (
 	flagKnown = 1 << iota
 	flagAssist
 	flagReady
+	flagFlight
 )
 
 func (l *lane) encode() []byte {
@@ -63,13 +63,17 @@ func (l *lane) encode() []byte {
 	if l.ready {
 		flags |= flagReady
 	}
+	if !l.flight.none() {
+		flags |= flagFlight
+	}
 	e.byte(flags)
 	e.text(l.owner)
 	e.text(l.app)
 	e.int(int64(l.minGap))
 	e.int(int64(l.maxLate))
-	e.id(l.inFlight)
-	e.time(l.claimed)
+	if !l.flight.none() {
+		e.intent(&l.flight)
+	}
 	e.time(l.lastSent)
 	e.uint(l.rev)
 	if l.ready {
@@ -106,7 +110,7 @@ func decodeLane(key post.AccountKey, b []byte, words map[string]string) (*lane, 
 	}
 	r := decoder{b: b, words: words}
 	v := r.byte()
-	if v != laneVersion && v != 1 {
+	if v < 1 || v > laneVersion {
 		return nil, corrupt(bLaneState, accountKey(key), fmt.Errorf("unknown version %d", v))
 	}
 	flags := r.byte()
@@ -115,8 +119,13 @@ func decodeLane(key post.AccountKey, b []byte, words map[string]string) (*lane, 
 	l.app = r.common()
 	l.minGap = time.Duration(r.int())
 	l.maxLate = time.Duration(r.int())
-	l.inFlight = r.id()
-	l.claimed = r.time()
+	switch {
+	case v < laneVersion: // the rest of its intent stood elsewhere: see toSchema3
+		l.flight.delivery = r.id()
+		l.flight.started = r.time()
+	case flags&flagFlight != 0:
+		l.flight = r.intent()
+	}
 	l.lastSent = r.time()
 	l.rev = r.uint()
 	if l.ready {
@@ -134,7 +143,7 @@ func decodeLane(key post.AccountKey, b []byte, words map[string]string) (*lane, 
 	for range r.count() {
 		l.excused = append(l.excused, post.Span{From: r.time(), To: r.time()})
 	}
-	if v == laneVersion {
+	if v > 1 {
 		l.counts = r.tally()
 	}
 	if err := r.err(); err != nil {
@@ -150,9 +159,9 @@ const maxFlight = post.DoubtBlocks
 // excuse accounts for the waiting up to now that the lane's deliveries are not blamed for: the flight under way, the
 // platform's own limits and unconfirmed deliveries. It may run any number of times.
 func (l *lane) excuse(now time.Time) {
-	if !l.inFlight.IsZero() {
+	if !l.flight.none() {
 		// Nobody waits longer for a request: what goes by beyond that is time in which Crier was down or asleep.
-		l.span(l.claimed, earlier(now, l.claimed.Add(maxFlight)))
+		l.span(l.flight.started, earlier(now, l.flight.started.Add(maxFlight)))
 	}
 	for _, h := range l.holds {
 		if h.Reason.FromPlatform() {
@@ -202,7 +211,7 @@ func (l *lane) tidy(now time.Time) {
 
 // ahead reports whether the lane remembers something that came after now: it was written before the clock stepped back.
 func (l *lane) ahead(now time.Time) bool {
-	return l.lastSent.After(now) || l.claimed.After(now) ||
+	return l.lastSent.After(now) || l.flight.started.After(now) ||
 		slices.ContainsFunc(l.holds, func(h post.Hold) bool { return h.Since.After(now) }) ||
 		slices.ContainsFunc(l.doubts, func(d doubt) bool { return d.since.After(now) })
 }
@@ -244,7 +253,7 @@ func (l *lane) dropHold(reason post.HoldReason, now time.Time) bool {
 
 // closed reports whether nothing of the lane may begin, whatever the hour.
 func (l *lane) closed() bool {
-	return !l.known || !l.inFlight.IsZero() ||
+	return !l.known || !l.flight.none() ||
 		slices.ContainsFunc(l.holds, func(h post.Hold) bool { return h.Until.IsZero() })
 }
 

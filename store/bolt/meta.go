@@ -9,7 +9,7 @@ import (
 )
 
 // schema is the version of the whole layout. A file of an earlier one is brought forward when it is opened.
-const schema = 2
+const schema = 3
 
 // The keys of the meta bucket.
 const (
@@ -144,8 +144,25 @@ func (t *tx) count(account post.AccountKey, from, to post.State) error {
 	return nil
 }
 
-// change appends to the history.
+// change appends to the history what is no change of a delivery: see deliveryChange.
 func (t *tx) change(c *post.Change) error {
+	if err := t.log(c, 0); err != nil || c.Post.IsZero() {
+		return err
+	}
+	return t.put(bHistory, idSeqKey(c.Post, c.Seq), nil)
+}
+
+// deliveryChange appends a change of a delivery to the history and links it: the delivery, which the caller writes,
+// names its last change, and each change the one before. So none of them needs an index of its own.
+func (t *tx) deliveryChange(d *post.Delivery, c *post.Change) error {
+	if err := t.log(c, d.LastChange); err != nil {
+		return err
+	}
+	d.LastChange = c.Seq
+	return nil
+}
+
+func (t *tx) log(c *post.Change, prev uint64) error {
 	m, err := t.loadMeta()
 	if err != nil {
 		return err
@@ -153,13 +170,7 @@ func (t *tx) change(c *post.Change) error {
 	m.seq++
 	m.dirty = true
 	c.Seq = m.seq
-	if err := t.put(bOutbox, seqKey(c.Seq), encodeChange(c)); err != nil {
-		return err
-	}
-	if c.Post.IsZero() {
-		return nil
-	}
-	return t.put(bHistory, idSeqKey(c.Post, c.Seq), nil)
+	return t.put(bOutbox, seqKey(c.Seq), encodeChange(c, prev))
 }
 
 func (m *meta) view() store.Counts {

@@ -19,6 +19,7 @@ import (
 func migrations() []func(*tx) error {
 	return []func(*tx) error{
 		(*tx).toSchema2,
+		(*tx).toSchema3,
 	}
 }
 

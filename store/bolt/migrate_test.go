@@ -4,21 +4,24 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"crier/internal/post"
 	"crier/store/bolt"
 )
 
-// oldStore lays out the data folder of a daemon of schema 1, killed while a post was in flight.
-func oldStore(t *testing.T) (dir string, whole []byte) {
+// oldStore lays out the data folder of a daemon of an earlier schema, killed while a post was in flight.
+func oldStore(t *testing.T, schema int) (dir string, whole []byte) {
 	t.Helper()
 	dir = t.TempDir()
-	packed, err := os.ReadFile(filepath.Join("testdata", "schema-1.db.gz"))
+	packed, err := os.ReadFile(filepath.Join("testdata", fmt.Sprintf("schema-%d.db.gz", schema)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +32,7 @@ func oldStore(t *testing.T) (dir string, whole []byte) {
 	if whole, err = io.ReadAll(r); err != nil {
 		t.Fatal(err)
 	}
-	note, err := os.ReadFile(filepath.Join("testdata", "schema-1.db.marker"))
+	note, err := os.ReadFile(filepath.Join("testdata", fmt.Sprintf("schema-%d.db.marker", schema)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,13 +48,26 @@ func write(t *testing.T, name string, b []byte) {
 	}
 }
 
-// A file of schema 1 that Crier wrote is read as the program that wrote it read it, and kept as it was.
-func TestAFileOfSchema1IsBroughtForward(t *testing.T) {
+// A file of an earlier schema that Crier wrote is read as the program that wrote it read it, and kept as it was.
+func TestAFileOfAnEarlierSchemaIsBroughtForward(t *testing.T) {
 	t.Parallel()
-	dir, whole := oldStore(t)
-	kept := filepath.Join(dir, bolt.FileName+".schema-1")
+	for _, schema := range []int{1, 2} {
+		t.Run(fmt.Sprint(schema), func(t *testing.T) {
+			t.Parallel()
+			broughtForward(t, schema)
+		})
+	}
+}
+
+func broughtForward(t *testing.T, schema int) {
+	t.Helper()
+	dir, whole := oldStore(t, schema)
+	if problems, err := bolt.Fsck(filepath.Join(dir, bolt.FileName)); err != nil || len(problems) > 0 {
+		t.Errorf("the old file: %v, %v", problems, err)
+	}
+	kept := filepath.Join(dir, fmt.Sprintf("%s.schema-%d", bolt.FileName, schema))
 	write(t, kept+".tmp", []byte("an earlier start was cut short while it copied"))
-	want, err := os.ReadFile(filepath.Join("testdata", "schema-1.json"))
+	want, err := os.ReadFile(filepath.Join("testdata", fmt.Sprintf("schema-%d.json", schema)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +86,8 @@ func TestAFileOfSchema1IsBroughtForward(t *testing.T) {
 		if problems, err := s.Check(t.Context()); err != nil || len(problems) > 0 {
 			t.Errorf("%s start: %v, %v", start, problems, err)
 		}
-		if info, err := s.Info(t.Context()); err != nil || info.Schema != 2 {
-			t.Errorf("%s start: %+v, %v; want schema 2", start, info, err)
+		if info, err := s.Info(t.Context()); err != nil || info.Schema != 3 {
+			t.Errorf("%s start: %+v, %v; want schema 3", start, info, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -85,27 +101,76 @@ func TestAFileOfSchema1IsBroughtForward(t *testing.T) {
 	}
 }
 
-// A backup of schema 1 can be restored; its lanes are held like those of any restored store.
-func TestABackupOfSchema1IsRestored(t *testing.T) {
+// What was in flight when an earlier Crier was killed is looked for, and what was in doubt still is: what happens next to
+// either finds its way into the history behind what the old file holds of it.
+func TestWhatWasUnderWayInAnEarlierSchemaIsLookedFor(t *testing.T) {
 	t.Parallel()
-	from, _ := oldStore(t)
-	dir := t.TempDir()
-	if err := bolt.Restore(t.Context(), dir, filepath.Join(from, bolt.FileName), now); err != nil {
-		t.Fatal(err)
+	for _, schema := range []int{1, 2} {
+		t.Run(fmt.Sprint(schema), func(t *testing.T) {
+			t.Parallel()
+			dir, _ := oldStore(t, schema)
+			s, err := bolt.Open(t.Context(), bolt.Options{Dir: dir, Now: now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closeStore(t, s)
+			at := now.Add(1000 * time.Hour)
+			before := dumpAll(t, s)
+			flying, doubtful := 0, 0
+			for _, d := range before.Deliveries {
+				switch d.Delivery.State {
+				case post.Sending:
+					flying++
+				case post.Unconfirmed:
+					doubtful++
+				}
+			}
+			n, err := s.Recover(t.Context(), at, "a new process")
+			if err != nil || n == 0 || n != flying {
+				t.Fatalf("recovered %d, %v; %d were in flight", n, err, flying)
+			}
+			looks, err := s.Doubtful(t.Context(), at, 100)
+			if err != nil || len(looks) != flying+doubtful {
+				t.Fatalf("%d looks, %v; want %d and %d", len(looks), err, flying, doubtful)
+			}
+			for _, w := range looks {
+				began := w.Delivery.Parts[w.Part].Began
+				if began.IsZero() || began.After(at) {
+					t.Errorf("the look for %s begins at %v", w.Delivery.ID, began)
+				}
+			}
+			after := dumpAll(t, s) // which compares each history with the changes
+			if len(after.Changes) != len(before.Changes)+flying {
+				t.Errorf("%d changes after %d", len(after.Changes), len(before.Changes))
+			}
+			if problems, err := s.Check(t.Context()); err != nil || len(problems) > 0 {
+				t.Errorf("%v, %v", problems, err)
+			}
+		})
 	}
-	if problems, err := bolt.Fsck(filepath.Join(dir, bolt.FileName)); err != nil || len(problems) > 0 {
-		t.Errorf("%v, %v", problems, err)
-	}
-	s, err := bolt.Open(t.Context(), bolt.Options{Dir: dir, Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range dumpAll(t, s).Accounts {
-		if len(a.Holds) == 0 {
-			t.Errorf("%s is not held", a.Account.Handle)
+}
+
+// A backup of an earlier schema can be restored; its lanes are held like those of any restored store.
+func TestABackupOfAnEarlierSchemaIsRestored(t *testing.T) {
+	t.Parallel()
+	for _, schema := range []int{1, 2} {
+		from, _ := oldStore(t, schema)
+		dir := t.TempDir()
+		if err := bolt.Restore(t.Context(), dir, filepath.Join(from, bolt.FileName), now); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+		if problems, err := bolt.Fsck(filepath.Join(dir, bolt.FileName)); err != nil || len(problems) > 0 {
+			t.Errorf("%v, %v", problems, err)
+		}
+		s, err := bolt.Open(t.Context(), bolt.Options{Dir: dir, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range dumpAll(t, s).Accounts {
+			if len(a.Holds) == 0 {
+				t.Errorf("%s is not held", a.Account.Handle)
+			}
+		}
+		closeStore(t, s)
 	}
 }

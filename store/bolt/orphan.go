@@ -43,17 +43,14 @@ func (t *tx) putBack(o orphan, now time.Time) error {
 	if before.State != post.Sending || before.Fence != o.fence {
 		return nil
 	}
-	i, err := decodeIntent(o.delivery, t.get(bIntent, o.delivery[:]))
-	if err != nil || i.owner != o.owner {
+	l, err := t.lane(before.Account)
+	if err != nil || l.flight.delivery != o.delivery || l.flight.owner != o.owner {
 		return err
 	}
 	after := copyOf(before)
 	// Nothing is said of absence: an earlier attempt at the part may be in doubt still.
-	_, err = after.Settle(post.Settled{Part: i.part, Fence: o.fence, From: post.Sending, To: post.Scheduled}, now)
+	_, err = after.Settle(post.Settled{Part: before.NextPart(), Fence: o.fence, From: post.Sending, To: post.Scheduled}, now)
 	if err != nil {
-		return err
-	}
-	if _, err := t.lane(after.Account); err != nil {
 		return err
 	}
 	return t.save(before, after, cause{now: now, actor: crier})

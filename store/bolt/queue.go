@@ -54,17 +54,10 @@ func (t *tx) next(now time.Time) (time.Time, error) {
 			return time.Time{}, err
 		}
 	}
-	if k, _ := t.bucket(bDoubt).Cursor().First(); k != nil {
-		take(keyMillis(k))
+	look, err := t.firstLook()
+	if look != noTime {
+		take(look)
 	}
-	err = t.scan(bIntent, nil, func(k, v []byte) (bool, error) {
-		ms, ok := leaseOf(v)
-		if !ok {
-			return false, corrupt(bIntent, k, errShort)
-		}
-		take(ms)
-		return true, nil
-	})
 	return instant(best), err
 }
 
@@ -109,13 +102,9 @@ func (s *Store) Standing(ctx context.Context, id post.ID, fence uint64) error {
 		if err != nil {
 			return err
 		}
-		i, err := decodeIntent(id, t.get(bIntent, id[:]))
-		if err != nil {
-			return err
-		}
 		for _, stop := range stops {
 			// A stop that had ended when the claim was made does not count; any later one does.
-			ended := !stop.Hold.Until.IsZero() && !i.started.Before(stop.Hold.Until)
+			ended := !stop.Hold.Until.IsZero() && !l.flight.started.Before(stop.Hold.Until)
 			if !ended && inScope(stop, d.Account.Kind, l.owner) {
 				return fmt.Errorf("delivery %s: %w: it is stopped", id, post.ErrFenced)
 			}
@@ -192,97 +181,64 @@ func handleKey(id post.ID, part int, name string) []byte {
 func (s *Store) Renew(ctx context.Context, owner string, deliveries []post.ID, until time.Time) error {
 	return s.write(ctx, until, func(t *tx) error {
 		for _, id := range deliveries {
-			b := t.get(bIntent, id[:])
-			if b == nil {
+			d, err := t.delivery(id)
+			if errors.Is(err, store.ErrNotFound) {
 				continue
 			}
-			i, err := decodeIntent(id, b)
 			if err != nil {
 				return err
 			}
-			if i.owner != owner {
-				continue
-			}
-			i.lease = post.Instant(until)
-			if err := t.put(bIntent, id[:], encodeIntent(i)); err != nil {
+			l, err := t.lane(d.Account)
+			if err != nil {
 				return err
+			}
+			if l.flight.delivery == id && l.flight.owner == owner {
+				l.flight.lease, l.dirty = post.Instant(until), true
 			}
 		}
 		return nil
 	})
 }
 
-// Doubtful lists unconfirmed deliveries whose next look is due.
-func (s *Store) Doubtful(ctx context.Context, now time.Time, limit int) (work []store.Work, err error) {
-	err = s.read(ctx, func(t *tx) error {
-		work = nil
-		return t.scan(bDoubt, nil, func(k, _ []byte) (bool, error) {
-			if len(work) >= limit || keyMillis(k) > millis(now) {
-				return false, nil
-			}
-			d, err := t.delivery(idAt(k))
-			if err != nil {
-				return false, err
-			}
-			work = append(work, store.Work{Delivery: *d, Part: d.NextPart()})
-			return true, nil
-		})
-	})
-	return work, err
-}
-
 // Recover turns every intent of another owner into unconfirmed.
 func (s *Store) Recover(ctx context.Context, now time.Time, owner string) (int, error) {
 	reason := post.Reason{Code: "interrupted", Message: "Crier stopped while the request may have been under way"}
-	return s.strand(ctx, now, reason, func(_ post.ID, i intent) bool { return i.owner != owner })
+	return s.strand(ctx, now, reason, func(i *intent) bool { return i.owner != owner })
 }
 
 // Expire turns intents whose lease has ended into unconfirmed.
 func (s *Store) Expire(ctx context.Context, now time.Time, running func(post.ID) bool) (int, error) {
 	reason := post.Reason{Code: "lease_ended", Message: "nothing came back from the attempt in time"}
-	return s.strand(ctx, now, reason, func(id post.ID, i intent) bool { return i.lease.Before(now) && !running(id) })
+	return s.strand(ctx, now, reason, func(i *intent) bool { return i.lease.Before(now) && !running(i.delivery) })
 }
 
 // maxChunk bounds how many deliveries one transaction of a long change touches.
 const maxChunk = 1000
 
-func (s *Store) strand(ctx context.Context, now time.Time, reason post.Reason, lost func(post.ID, intent) bool) (int, error) {
+func (s *Store) strand(ctx context.Context, now time.Time, reason post.Reason, lost func(*intent) bool) (int, error) {
 	now = post.Instant(now)
 	total := 0
 	for {
-		var ids []post.ID
-		err := s.read(ctx, func(t *tx) error {
-			ids = nil
-			return t.scan(bIntent, nil, func(k, v []byte) (bool, error) {
-				i, err := decodeIntent(idAt(k), v)
-				if err != nil {
-					return false, err
-				}
-				if lost(idAt(k), i) {
-					ids = append(ids, idAt(k))
-				}
-				return len(ids) < maxChunk, nil
-			})
+		var lanes []post.AccountKey
+		err := s.read(ctx, func(t *tx) (err error) {
+			lanes, err = t.flights(maxChunk, lost)
+			return err
 		})
-		if err != nil || len(ids) == 0 {
+		if err != nil || len(lanes) == 0 {
 			return total, err
 		}
 		n := 0
 		err = s.write(ctx, now, func(t *tx) error {
 			n = 0
-			for _, id := range ids {
-				b := t.get(bIntent, id[:])
-				if b == nil {
-					continue
-				}
-				i, err := decodeIntent(id, b)
+			for _, key := range lanes {
+				l, err := t.lane(key)
 				if err != nil {
 					return err
 				}
-				if !lost(id, i) {
+				if l.flight.none() || !lost(&l.flight) {
 					continue
 				}
-				if err := t.strand(id, i, reason, now); err != nil {
+				if err := t.strand(l.flight, reason, now); err != nil {
 					return err
 				}
 				n++
@@ -299,17 +255,17 @@ func (s *Store) strand(ctx context.Context, now time.Time, reason post.Reason, l
 	}
 }
 
-func (t *tx) strand(id post.ID, i intent, reason post.Reason, now time.Time) error {
-	before, err := t.delivery(id)
+func (t *tx) strand(i intent, reason post.Reason, now time.Time) error {
+	before, err := t.delivery(i.delivery)
 	if err != nil {
 		return err
 	}
 	after := copyOf(before)
 	_, err = after.Settle(post.Settled{
-		Part: i.part, Fence: i.fence, To: post.Unconfirmed, Counted: true, Reason: &reason, Began: i.began, Next: now,
+		Part: before.NextPart(), Fence: before.Fence, To: post.Unconfirmed, Counted: true, Reason: &reason, Began: i.began, Next: now,
 	}, now)
 	if errors.Is(err, post.ErrFenced) {
-		return corrupt(bIntent, id[:], err)
+		return corrupt(bDelivery, before.ID[:], err)
 	}
 	if err != nil {
 		return err

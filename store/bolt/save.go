@@ -133,6 +133,9 @@ func (t *tx) checkReceipts(before, after *post.Delivery) error {
 func (t *tx) save(before, after *post.Delivery, c cause) error {
 	after.Version++
 	normal(after)
+	if err := t.tell(before, after, c); err != nil {
+		return err
+	}
 	if err := t.put(bDelivery, after.ID[:], encodeDelivery(after)); err != nil {
 		return err
 	}
@@ -149,8 +152,14 @@ func (t *tx) save(before, after *post.Delivery, c cause) error {
 	if before != nil {
 		from = before.State
 	}
-	if err := t.count(after.Account, from, after.State); err != nil {
-		return err
+	return t.count(after.Account, from, after.State)
+}
+
+// tell appends to the history what has become of the delivery, if anything has.
+func (t *tx) tell(before, after *post.Delivery, c cause) error {
+	var from post.State
+	if before != nil {
+		from = before.State
 	}
 	if c.verb == "" && from == after.State {
 		if before.CancelRequested || !after.CancelRequested {
@@ -168,7 +177,7 @@ func (t *tx) save(before, after *post.Delivery, c cause) error {
 	if after.Reason != nil {
 		change.Detail = after.Reason.Code
 	}
-	return t.change(&change)
+	return t.deliveryChange(after, &change)
 }
 
 // index keeps the indexes that name a delivery alone.
@@ -208,14 +217,10 @@ func (t *tx) index(before, after *post.Delivery) error {
 	if !nextLook(after).IsZero() {
 		t.wake = true
 	}
-	if before != nil && before.State == post.Sending && after.State != post.Sending {
-		return t.del(bIntent, after.ID[:])
-	}
 	return nil
 }
 
-func prepKey(d *post.Delivery) []byte  { return timedKey(millis(d.Due), d.ID) }
-func doubtKey(d *post.Delivery) []byte { return timedKey(millis(nextLook(d)), d.ID) }
+func prepKey(d *post.Delivery) []byte { return timedKey(millis(d.Due), d.ID) }
 func openOccKey(d *post.Delivery) []byte {
 	return append(append(make([]byte, 0, 32), d.Series[:]...), d.ID[:]...)
 }
@@ -250,8 +255,8 @@ func (t *tx) moveLane(before, after *post.Delivery, now time.Time) error {
 	}
 	if was == post.Sending && after.State != post.Sending {
 		l.excuse(now)
-		if l.inFlight == after.ID {
-			l.inFlight, l.claimed, l.dirty = post.ID{}, time.Time{}, true
+		if l.flight.delivery == after.ID {
+			l.flight, l.dirty = intent{}, true
 		}
 		if after.State == post.Unconfirmed || receiptCount(after) > receiptCount(before) {
 			l.lastSent, l.dirty = now, true

@@ -102,31 +102,6 @@ func (s *Store) afterStepBack(t *tx, now time.Time) error {
 	})
 }
 
-// longestLook is further ahead than any look is ever planned: looks that failed are an hour apart at most.
-const longestLook = 2 * time.Hour
-
-// bringForward plans anew, for now, the looks that a clock which ran ahead has planned.
-func (t *tx) bringForward(now time.Time) error {
-	limit := millis(now.Add(longestLook))
-	c := t.bucket(bDoubt).Cursor()
-	var ids []post.ID
-	for k, _ := c.Last(); k != nil && keyMillis(k) > limit && len(ids) < maxChunk; k, _ = c.Prev() {
-		ids = append(ids, idAt(k))
-	}
-	for _, id := range ids {
-		before, err := t.delivery(id)
-		if err != nil {
-			return err
-		}
-		after := copyOf(before)
-		after.Doubt.Since, after.Doubt.Next = earlier(after.Doubt.Since, now), now
-		if err := t.save(before, after, cause{now: now, actor: crier}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // clockSlack is how far back the clock may go without being taken for a step.
 const clockSlack = 5 * time.Second
 
@@ -369,7 +344,7 @@ func (t *tx) claimLane(turn *store.Turn, e readyEntry, steps *int, out *store.Tu
 	return false, nil
 }
 
-// begin claims a head that could be claimed from ready on: the delivery is sending and its intent is written.
+// begin claims a head that could be claimed from ready on: the delivery is sending and its intent is written with its lane.
 func (t *tx) begin(turn *store.Turn, l *lane, head, after *post.Delivery, ready time.Time, out *store.Turned) error {
 	if err := after.Begin(turn.Now); err != nil {
 		return err
@@ -378,16 +353,14 @@ func (t *tx) begin(turn *store.Turn, l *lane, head, after *post.Delivery, ready 
 		return err
 	}
 	i := intent{
-		owner: turn.Owner, lease: post.Instant(turn.Now.Add(turn.Lease)), fence: after.Fence, part: after.NextPart(),
-		digest: after.Digest, started: turn.Now, began: turn.Now,
+		delivery: after.ID, owner: turn.Owner, lease: post.Instant(turn.Now.Add(turn.Lease)), started: turn.Now, began: turn.Now,
 	}
 	if began, ok := turn.Began[after.Platform]; ok {
 		i.began = post.Instant(began)
 	}
-	if err := t.put(bIntent, after.ID[:], encodeIntent(i)); err != nil {
-		return err
-	}
-	l.inFlight, l.claimed, l.dirty = after.ID, turn.Now, true
-	out.Claims = append(out.Claims, store.Work{Delivery: *after, Part: i.part, Lease: i.lease, Began: i.began, Ready: ready})
+	l.flight, l.dirty = i, true
+	out.Claims = append(out.Claims, store.Work{
+		Delivery: *after, Part: after.NextPart(), Lease: i.lease, Began: i.began, Ready: ready,
+	})
 	return nil
 }

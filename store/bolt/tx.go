@@ -28,8 +28,7 @@ const (
 	bCal                         // account, due, id
 	bCal0                        // kind, due, id
 	bStatus                      // state, due, id: the rarer states
-	bIntent                      // id → intent
-	bDoubt                       // next look, id
+	bDoubt                       // kind, platform, next look, id
 	bPrep                        // due, id: scheduled and not prepared
 	bReceipt                     // platform, remote id → delivery, part
 	bOcc                         // series, key → post id, zero for one that was left out
@@ -39,7 +38,7 @@ const (
 	bExternal                    // external id, kind, owner → post id
 	bFingerprint                 // account, digest, delivery → instant, post, delivery
 	bOutbox                      // sequence → change
-	bHistory                     // post, sequence
+	bHistory                     // post, sequence → nothing, or a delivery that the post has dropped
 	bAttempt                     // delivery, n → attempt
 	bHandle                      // delivery, part, name → JSON
 	bSeries                      // id → JSON
@@ -58,7 +57,7 @@ const (
 
 // bucketNames are the names on disk.
 var bucketNames = [bucketCount]string{
-	"meta", "delivery", "content", "lane", "lanestate", "ready", "cal", "cal0", "status", "intent", "doubt", "prep",
+	"meta", "delivery", "content", "lane", "lanestate", "ready", "cal", "cal0", "status", "doubt", "prep",
 	"receipt", "occ", "openocc", "idem", "idemexpiry", "external", "fingerprint", "outbox", "history", "attempt",
 	"handle", "series", "account", "name", "identity", "app", "token", "key", "media", "mediatime", "mediause", "stop",
 }

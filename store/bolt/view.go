@@ -139,7 +139,7 @@ func (t *tx) estimateBehind(l *lane, d *post.Delivery, floor int64) (time.Time, 
 			return time.Time{}, err
 		}
 		if x.State == post.Sending {
-			prev = millis(l.claimed)
+			prev = millis(l.flight.started)
 		} else {
 			prev = at(prev, x)
 		}
@@ -182,25 +182,4 @@ func (s *Store) Material(ctx context.Context, d *post.Delivery) (c post.Content,
 		})
 	})
 	return c, handles, err
-}
-
-// History lists the changes of a post, oldest first.
-func (s *Store) History(ctx context.Context, id post.ID) (changes []post.Change, err error) {
-	err = s.read(ctx, func(t *tx) error {
-		changes = nil
-		if t.get(bContent, id[:]) == nil {
-			return fmt.Errorf("post %s: %w", id, store.ErrNotFound)
-		}
-		return t.scan(bHistory, id[:], func(k, _ []byte) (bool, error) {
-			seq := readSeq(k[16:])
-			b := t.get(bOutbox, seqKey(seq))
-			if b == nil {
-				return true, nil // pruned
-			}
-			c, err := decodeChange(seq, b)
-			changes = append(changes, c)
-			return err == nil, err
-		})
-	})
-	return changes, err
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"crier/internal/post"
 	"crier/store"
 )
@@ -309,6 +311,47 @@ func runDoubt(t *testing.T, b Backend) {
 			t.Errorf("claimed %v, alerts %v", claimed(out), out.Alerts)
 		}
 		f.state(first, post.Published)
+		f.sound()
+	})
+	t.Run("looks for one platform or kind hide none of the others", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		many := accounts()
+		for i := range 9 {
+			many = append(many, account(fmt.Sprint("more-", i), post.Brand, "acme"))
+		}
+		many[len(many)-1].Platform = post.Facebook
+		f.sync(many...)
+		var results []store.Result
+		for i, a := range many {
+			n := f.draft(f.now, a.Key())
+			n.Deliveries[0].Platform, n.Post.Targets[0].Platform = a.Platform, a.Platform
+			f.create(n)
+			due := f.now.Add(time.Duration(i) * time.Second) // a person's and Facebook's are not the first
+			if a.Kind == post.Personal || a.Platform == post.Facebook {
+				due = f.now.Add(time.Hour)
+			}
+			for _, w := range f.turn().Claims {
+				results = append(results, unknown(w, f.now, due))
+			}
+		}
+		if out := f.turn(results...); !out.Next.Equal(f.now) {
+			t.Errorf("next is %v, want the first look at %v", out.Next, f.now)
+		}
+		f.now = f.now.Add(2 * time.Hour)
+		looks, err := f.s.Doubtful(t.Context(), f.now, 3)
+		f.ok(err)
+		found := map[string]int{}
+		for i, w := range looks {
+			found[string(w.Delivery.Account.Kind)+" "+string(w.Delivery.Platform)]++
+			if i > 0 && w.Delivery.Doubt.Next.Before(looks[i-1].Delivery.Doubt.Next) {
+				t.Errorf("look %d is due before the one that comes first", i)
+			}
+		}
+		want := map[string]int{"brand twitter": 3, "brand facebook": 1, "personal twitter": 1}
+		if diff := cmp.Diff(want, found); diff != "" {
+			t.Errorf("looks (-want +got):\n%s", diff)
+		}
 		f.sound()
 	})
 	t.Run("what proves absent goes back to its place and is not late by the looking", func(t *testing.T) {

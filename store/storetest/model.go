@@ -172,7 +172,7 @@ func (m *model) agree(rt *rapid.T) {
 		v, err := m.f.s.DeliveryByID(m.t.Context(), id)
 		m.ok(rt, err)
 		got := v.Delivery
-		got.Version = want.Version
+		got.Version, got.LastChange = want.Version, want.LastChange
 		if diff := cmp.Diff(*want, got); diff != "" {
 			rt.Fatalf("delivery %s (-model +store):\n%s", id, diff)
 		}

@@ -40,11 +40,8 @@ func (m *model) next() time.Time {
 			take(at)
 		}
 	}
-	for id, d := range m.deliveries {
-		switch d.State {
-		case post.Sending:
-			take(m.leases[id])
-		case post.Unconfirmed:
+	for _, d := range m.deliveries {
+		if d.State == post.Unconfirmed {
 			take(d.Doubt.Next)
 		}
 	}

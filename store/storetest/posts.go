@@ -32,7 +32,7 @@ func runPosts(t *testing.T, b Backend) {
 		}
 		for i := range n.Deliveries {
 			want := n.Deliveries[i]
-			want.Version = 1
+			want.Version, want.LastChange = 1, read.Deliveries[i].Delivery.LastChange
 			if diff := cmp.Diff(want, read.Deliveries[i].Delivery); diff != "" {
 				t.Errorf("delivery %d (-want +got):\n%s", i, diff)
 			}

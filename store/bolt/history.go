@@ -1,0 +1,85 @@
+package bolt
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"crier/internal/post"
+)
+
+// History lists the changes of a post, oldest first.
+func (s *Store) History(ctx context.Context, id post.ID) (changes []post.Change, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		p, err := t.post(id)
+		if err != nil {
+			return err
+		}
+		changes, err = t.history(p)
+		return err
+	})
+	return changes, err
+}
+
+func (t *tx) history(p *post.Post) ([]post.Change, error) {
+	var all []post.Change
+	linked := make([]post.ID, 0, len(p.Targets))
+	for i := range p.Targets {
+		linked = append(linked, p.Targets[i].Delivery)
+	}
+	err := t.scan(bHistory, p.ID[:], func(k, v []byte) (bool, error) {
+		if len(v) == len(post.ID{}) {
+			linked = append(linked, post.ID(v)) // a delivery that the post has dropped
+			return true, nil
+		}
+		seq := readSeq(k[16:])
+		b := t.get(bOutbox, seqKey(seq))
+		if b == nil {
+			return true, nil // pruned
+		}
+		c, err := decodeChange(seq, b)
+		all = append(all, c.Change)
+		return err == nil, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range linked {
+		d, err := t.delivery(id)
+		if err != nil {
+			return nil, fmt.Errorf("history of post %s: %w", p.ID, err)
+		}
+		err = t.walk(d, func(c *logged) { all = append(all, c.Change) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(all, func(a, b post.Change) int { return cmp.Compare(a.Seq, b.Seq) })
+	return all, nil
+}
+
+// walk follows the changes of a delivery from its last one back, as far as they have not been pruned.
+func (t *tx) walk(d *post.Delivery, f func(*logged)) error {
+	for seq := d.LastChange; seq != 0; {
+		b := t.get(bOutbox, seqKey(seq))
+		if b == nil {
+			return nil
+		}
+		c, err := decodeChange(seq, b)
+		if err != nil {
+			return err
+		}
+		if !c.linked || c.Delivery != d.ID {
+			return corrupt(bOutbox, seqKey(seq), fmt.Errorf("it is no change of delivery %s", d.ID))
+		}
+		f(&c)
+		seq = c.prev
+	}
+	return nil
+}
+
+// keepHistory has the history of a post go on to hold that of a delivery which the post drops.
+func (t *tx) keepHistory(d *post.Delivery) error {
+	return t.put(bHistory, idSeqKey(d.Post, d.LastChange), d.ID[:])
+}

@@ -1,0 +1,90 @@
+package bolt
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+
+	"crier/internal/post"
+)
+
+// What schema 2 kept otherwise: intents in a bucket of their own, and looks in the order of time alone. In the history,
+// every change had an entry in the index of its post; these stay, until they are pruned with their changes.
+
+// bucketIntent2 is the bucket of intents, by delivery.
+const bucketIntent2 = "intent"
+
+// intent2 reads an intent of schema 1 or 2.
+func intent2(id post.ID, b []byte) (intent, error) {
+	r := decoder{b: b}
+	v := r.byte()
+	if v != 1 && v != 2 {
+		return intent{}, fmt.Errorf("intent/%x: unknown version %d", id, v)
+	}
+	i := intent{delivery: id}
+	if lease := r.take(8); lease != nil {
+		i.lease = instant(keyMillis(lease))
+	}
+	i.owner = r.text()
+	_, _, _ = r.uint(), r.int(), r.text() // fence, part and digest: the delivery has them
+	i.started = r.time()
+	i.began = i.started
+	if v == 2 {
+		i.began = r.time()
+	}
+	if err := r.err(); err != nil {
+		return intent{}, fmt.Errorf("intent/%x: %w", id, err)
+	}
+	return i, nil
+}
+
+// doubtKey2 is next look, id.
+func doubtKey2(d *post.Delivery) []byte { return timedKey(millis(nextLook(d)), d.ID) }
+
+// toSchema3 puts each intent into the record of its lane, and the looks in an order for each kind and platform.
+func (t *tx) toSchema3() error {
+	old := t.b.Bucket([]byte(bucketIntent2))
+	if old == nil {
+		return fmt.Errorf("bucket %s is missing", bucketIntent2)
+	}
+	err := old.ForEach(func(k, v []byte) error {
+		id := idAt(k)
+		d, err := t.delivery(id)
+		if err != nil {
+			return err
+		}
+		i, err := intent2(id, v)
+		if err != nil {
+			return err
+		}
+		l, err := t.lane(d.Account)
+		if err != nil {
+			return err
+		}
+		l.flight = i
+		return t.put(bLaneState, accountKey(l.key), l.encode())
+	})
+	if err != nil {
+		return err
+	}
+	clear(t.lanes)
+	if err := t.b.DeleteBucket([]byte(bucketIntent2)); err != nil {
+		return fmt.Errorf("drop bucket %s: %w", bucketIntent2, err)
+	}
+	for _, k := range t.keys(bDoubt, nil, math.MaxInt) {
+		d, err := t.delivery(idAt(k))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(k, doubtKey2(d)) {
+			return corrupt(bDoubt, k, fmt.Errorf("the next look for %s is at another time", d.ID))
+		}
+		if err := t.del(bDoubt, k); err != nil {
+			return err
+		}
+		if err := t.put(bDoubt, doubtKey(d), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}

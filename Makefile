@@ -60,7 +60,7 @@ crash: ## kill the daemon ROUNDS (60) times amid its work and count what the pla
 
 sim: ## play SEEDS (200) seeds of days in which everything goes wrong
 	@grep -rq '^func TestSimulation(' internal/app || { echo 'internal/app has no TestSimulation' >&2; exit 1; }
-	CRIER_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/app -run '^TestSimulation$$' -count=1 -timeout 60m -v
+	GOGC=400 CRIER_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/app -run '^TestSimulation$$' -count=1 -timeout 60m -v
 
 overload: ## the tests of overload at full size: 1,000 clients, 10,000 series, 100,000 files, a lane of 50,000
 	CRIER_OVERLOAD=full $(GO) test ./internal/app -count=1 -timeout 60m -v \

@@ -151,14 +151,11 @@ func New(d Deps) (http.Handler, error) {
 		a.keys[k.ID] = k
 	}
 	a.routes = a.table()
-	doc, err := document(a.routes)
-	if err != nil {
-		return nil, err
-	}
-	return a.wrap(a.mux(doc)), nil
+	return a.wrap(a.mux()), nil
 }
 
-func (a *api) mux(doc documents) *http.ServeMux {
+func (a *api) mux() *http.ServeMux {
+	described := sync.OnceValues(func() (documents, error) { return document(a.routes) }) // a daemon need not wait for it
 	mux := http.NewServeMux()
 	inner := humago.NewAdapter(mux, Base)
 	for i := range a.routes {
@@ -166,18 +163,25 @@ func (a *api) mux(doc documents) *http.ServeMux {
 		inner.Handle(r.operation(), a.serve(r))
 	}
 	for _, at := range []string{"", Base} {
-		mux.HandleFunc("GET "+at+"/openapi.json", serveDocument("application/vnd.oai.openapi+json", doc.json))
-		mux.HandleFunc("GET "+at+"/openapi.yaml", serveDocument("application/vnd.oai.openapi", doc.yaml))
+		mux.HandleFunc("GET "+at+"/openapi.json", a.document(described, "application/vnd.oai.openapi+json", documents.asJSON))
+		mux.HandleFunc("GET "+at+"/openapi.yaml", a.document(described, "application/vnd.oai.openapi", documents.asYAML))
 		mux.HandleFunc("GET "+at+"/healthz", a.healthz)
 		mux.HandleFunc("GET "+at+"/readyz", a.readyz)
 	}
 	return mux
 }
 
-func serveDocument(kind string, body []byte) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+func (a *api) document(described func() (documents, error), kind string, form func(documents) []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		all, err := described()
+		if err != nil {
+			id := w.Header().Get("X-Request-Id")
+			a.Log.ErrorContext(r.Context(), "the API cannot be described", "request", id, "error", err)
+			writeProblem(w, id, problemOf(err))
+			return
+		}
 		w.Header().Set("Content-Type", kind)
-		_, _ = w.Write(body) // a client that left is nobody's trouble
+		_, _ = w.Write(form(all)) // a client that left is nobody's trouble
 	}
 }
 

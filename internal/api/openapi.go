@@ -15,6 +15,9 @@ import (
 // documents is the OpenAPI description in both of its forms.
 type documents struct{ json, yaml []byte }
 
+func (d documents) asJSON() []byte { return d.json }
+func (d documents) asYAML() []byte { return d.yaml }
+
 // document describes the routes.
 func document(routes []route) (documents, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)

@@ -3,7 +3,10 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,7 +19,8 @@ const (
 	// fairRounds is how often the daemon must have answered since the last delivery got settled before it counts as
 	// stuck: where it gets no time to run, the clock proves nothing.
 	fairRounds = 150
-	// fairPace is how often it is asked at the least, on the average, on a machine that has time to spare.
+	// fairPace is how often it is asked at the least, and its disk made to sync, on the average, on a machine that has time
+	// to spare.
 	fairPace = 120 * time.Millisecond
 )
 
@@ -42,6 +46,7 @@ func (s *siege) settle(end bool) {
 	for {
 		rounds++
 		asked++
+		s.sync()
 		open := s.open()
 		busy := s.person(open)
 		if n := s.persons + s.hurried; n != acts {
@@ -72,6 +77,24 @@ func (s *siege) settle(end bool) {
 		s.t.Fatalf("round %d: it took %s to settle, want %s at most\n%s", s.round, took, soon(), s.d.log)
 	default:
 		s.longest = max(s.longest, took)
+	}
+}
+
+// sync makes the disk do what a commit asks of it: where others keep it busy, that takes its time, and reading does not.
+func (s *siege) sync() {
+	s.t.Helper()
+	f, err := os.OpenFile(filepath.Join(s.dir, "pace"), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for range 2 {
+		_, err = f.WriteAt([]byte(time.Now().String()), 0)
+		if err = errors.Join(err, f.Sync()); err != nil {
+			s.t.Fatal(errors.Join(err, f.Close()))
+		}
+	}
+	if err := f.Close(); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

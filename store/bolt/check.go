@@ -112,7 +112,6 @@ func (c *checker) delivery(d *post.Delivery) {
 		}
 	}
 	if d.State.Waiting() {
-		c.entry(bLane, laneKey(d))
 		c.waiting(d)
 	}
 }
@@ -138,7 +137,7 @@ func (c *checker) waiting(d *post.Delivery) {
 
 // indexes compares sizes: with every wanted entry there, an equal number means that nothing stands too much.
 func (c *checker) indexes() {
-	for _, b := range []bucketID{bCal, bCal0, bStatus, bPrep, bDoubt, bOpenOcc, bReceipt, bLane} {
+	for _, b := range []bucketID{bCal, bCal0, bStatus, bPrep, bDoubt, bOpenOcc, bReceipt} {
 		if n := c.size(b); n != c.want[b] {
 			c.say("%s has %d entries, want %d", bucketNames[b], n, c.want[b])
 		}
@@ -213,6 +212,13 @@ func (c *checker) lane(l *lane) {
 	case c.schema > 2 && !l.flight.none() && (l.flight.owner == "" || l.flight.lease.IsZero() || l.flight.started.IsZero()):
 		c.say("lane %s: its intent for %s has no owner, lease or start", l.key, l.flight.delivery)
 	}
+	var head position
+	if f.head != nil {
+		head = positionOf(f.head)
+	}
+	if c.schema > 2 && (l.astray || l.head != head) {
+		c.say("lane %s: head %s, recorded %s (astray: %t)", l.key, head.id, l.head.id, l.astray)
+	}
 	ready := f.head != nil && !l.closed() && f.head.State == post.Scheduled && !waits(f.head)
 	if ready != l.ready {
 		c.say("lane %s: ready is %t, recorded %t", l.key, ready, l.ready)
@@ -221,13 +227,13 @@ func (c *checker) lane(l *lane) {
 	if !ready {
 		return
 	}
-	if at := l.opens(f.head); at != l.readyMs || l.head != f.head.ID {
-		c.say("lane %s: head %s at %d, recorded %s at %d", l.key, f.head.ID, at, l.head, l.readyMs)
+	if at := l.opens(f.head); at != l.readyMs || l.entry != f.head.ID {
+		c.say("lane %s: head %s at %d, recorded %s at %d", l.key, f.head.ID, at, l.entry, l.readyMs)
 	}
 	v := c.get(bReady, readyKey(l.readyMs, l.key))
 	if v == nil {
 		c.say("lane %s: it has no entry in ready", l.key)
-	} else if want := readyValue(l.head, f.head.Platform, l); !bytes.Equal(v, want) {
+	} else if want := readyValue(l.entry, f.head.Platform, l); !bytes.Equal(v, want) {
 		c.say("lane %s: its entry in ready is of another head, platform or owner", l.key)
 	}
 }

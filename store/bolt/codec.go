@@ -265,6 +265,24 @@ func decodeDelivery(id post.ID, b []byte) (*post.Delivery, error) {
 	return d, nil
 }
 
+// stateOf reads the state of a delivery and nothing else.
+func stateOf(id post.ID, b []byte) (post.State, error) {
+	r := decoder{b: b}
+	if r.byte() != deliveryVersion {
+		d, err := decodeDelivery(id, b)
+		if err != nil {
+			return "", err
+		}
+		return d.State, nil
+	}
+	_ = r.uint()
+	s := post.State(r.word(stateWords))
+	if r.bad || !s.Valid() {
+		return "", corrupt(bDelivery, id[:], fmt.Errorf("unknown state %q", s))
+	}
+	return s, nil
+}
+
 func (d *decoder) delivery(x *post.Delivery) {
 	flags := d.uint()
 	has := func(bit uint64) bool { return flags&bit != 0 }

@@ -78,8 +78,8 @@ func (t *tx) accountCounts() (map[post.AccountKey]store.AccountCounts, error) {
 			return false, err
 		}
 		c := store.AccountCounts{ByState: l.counts.view()}
-		if head := t.headKey(key); head != nil {
-			c.NextDue = instant(keyMillis(head[len(k):]))
+		if !l.head.none() {
+			c.NextDue = instant(l.head.due)
 		}
 		out[key] = c
 		return true, nil

@@ -29,11 +29,11 @@ func (t *tx) freeAt(now int64, account post.AccountKey, due int64) (int64, error
 	if !l.lastSent.IsZero() {
 		next = millis(l.lastSent) + gap
 	}
-	for _, id := range t.before(account, addMillis(accountKey(account), due+1), gap) {
-		d, err := t.delivery(id)
-		if err != nil {
-			return due, err
-		}
+	earlier, err := t.before(l, position{due: due + 1})
+	if err != nil {
+		return due, err
+	}
+	for _, d := range earlier {
 		goes := max(now, millis(d.ReadyAt()))
 		switch {
 		case d.State == post.Sending:
@@ -46,32 +46,45 @@ func (t *tx) freeAt(now int64, account post.AccountKey, due int64) (int64, error
 	return max(due, next), nil
 }
 
-// maxEstimate is how many deliveries before another in its lane an estimate counts.
-const maxEstimate = 100
+// An estimate counts at most maxEstimate deliveries before another in its lane, and looks at no more than maxPassed of
+// the account for them, drafts and canceled ones among them.
+const (
+	maxEstimate = 100
+	maxPassed   = 1000
+)
 
-// before lists the waiting deliveries of an account whose keys in the lane index come before end and that can still be in
-// the way of what stands there, in their order: at most the last maxEstimate, none that so many gaps have gone by since,
-// and the first, which keeps its place when it waits for a retry.
-func (t *tx) before(account post.AccountKey, end []byte, gap int64) []post.ID {
-	prefix := accountKey(account)
-	due := keyMillis(end[len(prefix):])
-	c := t.bucket(bLane).Cursor()
-	k, _ := c.Seek(end)
+// before lists the waiting deliveries of a lane that stand before a place and can still be in the way of what stands
+// there, in their order: at most the last maxEstimate, none that so many gaps have gone by since, and the first, which
+// keeps its place when it waits for a retry.
+func (t *tx) before(l *lane, end position) ([]*post.Delivery, error) {
+	if l.head.none() {
+		return nil, nil
+	}
+	prefix, head := accountKey(l.key), l.head.key(l.key)
+	c := t.bucket(bCal).Cursor()
+	k, _ := c.Seek(end.key(l.key))
 	if k == nil {
 		k, _ = c.Last()
 	} else {
 		k, _ = c.Prev()
 	}
-	var ids []post.ID
-	for ; bytes.HasPrefix(k, prefix) && len(ids) < maxEstimate; k, _ = c.Prev() {
-		if keyMillis(k[len(prefix):])+maxEstimate*gap <= due {
-			if head := t.headKey(account); head != nil {
-				ids = append(ids, idAt(head))
-			}
+	var out []*post.Delivery
+	for passed := 0; bytes.HasPrefix(k, prefix) && bytes.Compare(k, head) >= 0; k, _ = c.Prev() {
+		far := keyMillis(k[len(prefix):])+maxEstimate*l.minGap.Milliseconds() <= end.due
+		if far {
+			k = head
+		}
+		d, err := t.named(k)
+		if err != nil {
+			return nil, err
+		}
+		if d.State.Waiting() {
+			out = append(out, d)
+		}
+		if passed++; far || passed == maxPassed || len(out) == maxEstimate {
 			break
 		}
-		ids = append(ids, idAt(k))
 	}
-	slices.Reverse(ids)
-	return ids
+	slices.Reverse(out)
+	return out, nil
 }

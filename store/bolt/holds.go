@@ -1,10 +1,10 @@
 package bolt
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -138,40 +138,45 @@ func (t *tx) release(l *lane, c cause, late store.Late, reasons []post.HoldReaso
 
 // waive excuses all the waiting of a lane's deliveries up to now.
 func (t *tx) waive(l *lane, now time.Time) {
-	k := t.headKey(l.key)
-	if k == nil {
-		return
-	}
-	due := instant(keyMillis(k[len(accountKey(l.key)):]))
-	if due.Before(now) {
+	if due := instant(l.head.due); !l.head.none() && due.Before(now) {
 		l.span(due, now)
 	}
 }
 
 // missOverdue moves the overdue deliveries of a lane to missed, apart from those that have begun or are on their way.
 func (s *Store) missOverdue(ctx context.Context, now time.Time, actor string, account post.AccountKey) error {
-	prefix := accountKey(account)
-	after := prefix
+	var from position // what has been looked at stands before it
 	for {
 		done := true
-		var last []byte
+		var last position
 		err := s.write(ctx, now, func(t *tx) error {
-			done, last = true, after
-			var late []post.ID
-			c := t.bucket(bLane).Cursor()
-			for k, _ := c.Seek(after); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-				if keyMillis(k[len(prefix):]) >= millis(now) {
-					break
-				}
-				if len(late) == maxChunk {
-					done = false
-					break
-				}
-				late = append(late, idAt(k))
-				last = append(bytes.Clone(k), 0)
+			done, last = true, from
+			l, err := t.lane(account)
+			if err != nil {
+				return err
 			}
-			for _, id := range late {
-				before, err := t.delivery(id)
+			head, err := t.headOf(l)
+			if err != nil || head.none() {
+				return err
+			}
+			if last.compare(head) < 0 {
+				last = head
+			}
+			var late []position
+			err = t.eachWaiting(account, last, math.MaxInt, func(p position) bool {
+				if done = p.due >= millis(now); done || len(late) == maxChunk {
+					return false
+				}
+				late = append(late, p)
+				return true
+			})
+			if err != nil {
+				return err
+			}
+			done = len(late) < maxChunk
+			for _, p := range late {
+				last = p
+				before, err := t.delivery(p.id)
 				if err != nil {
 					return err
 				}
@@ -191,7 +196,7 @@ func (s *Store) missOverdue(ctx context.Context, now time.Time, actor string, ac
 		if err != nil || done {
 			return err
 		}
-		after = last
+		from = last
 	}
 }
 

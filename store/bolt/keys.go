@@ -59,10 +59,7 @@ func cutAccount(b []byte) (post.AccountKey, bool) {
 func accountKey(k post.AccountKey) []byte { return addAccount(make([]byte, 0, 48), k) }
 
 // laneKey is account, due, id: the order inside a lane, and of the calendar of one account.
-func laneKey(d *post.Delivery) []byte {
-	b := addAccount(make([]byte, 0, 72), d.Account)
-	return append(addTime(b, d.Due), d.ID[:]...)
-}
+func laneKey(d *post.Delivery) []byte { return positionOf(d).key(d.Account) }
 
 // calendarKey is kind, due, id.
 func calendarKey(d *post.Delivery) []byte {

@@ -28,10 +28,13 @@ type lane struct {
 	rev     uint64 // grows when holds change
 	counts  tally  // the account's deliveries
 
+	head   position // the first waiting delivery
+	astray bool     // it has left, and the next stands behind it
+
 	// The entry in ready, when there is one.
 	ready   bool
 	readyMs int64
-	head    post.ID
+	entry   post.ID // the delivery that it names: the head, when it was written
 
 	stored []byte // as read; nil when there is no record
 	dirty  bool
@@ -48,6 +51,8 @@ const (
 	flagAssist
 	flagReady
 	flagFlight
+	flagHead
+	flagAstray
 )
 
 func (l *lane) encode() []byte {
@@ -66,6 +71,12 @@ func (l *lane) encode() []byte {
 	if !l.flight.none() {
 		flags |= flagFlight
 	}
+	if !l.head.none() {
+		flags |= flagHead
+	}
+	if l.astray {
+		flags |= flagAstray
+	}
 	e.byte(flags)
 	e.text(l.owner)
 	e.text(l.app)
@@ -76,9 +87,12 @@ func (l *lane) encode() []byte {
 	}
 	e.time(l.lastSent)
 	e.uint(l.rev)
+	if !l.head.none() {
+		e.int(l.head.due)
+		e.id(l.head.id)
+	}
 	if l.ready {
 		e.int(l.readyMs)
-		e.id(l.head)
 	}
 	e.uint(uint64(len(l.holds)))
 	for _, h := range l.holds {
@@ -128,9 +142,16 @@ func decodeLane(key post.AccountKey, b []byte, words map[string]string) (*lane, 
 	}
 	l.lastSent = r.time()
 	l.rev = r.uint()
+	if v > 2 && flags&flagHead != 0 {
+		l.head.due = r.int()
+		l.head.id = r.id()
+		l.astray = flags&flagAstray != 0
+	}
 	if l.ready {
 		l.readyMs = r.int()
-		l.head = r.id()
+		if l.entry = l.head.id; v < 3 {
+			l.entry = r.id()
+		}
 	}
 	for range r.count() {
 		l.holds = append(l.holds, post.Hold{

@@ -31,6 +31,9 @@ func (n *tally) move(from, to post.State) {
 	}
 }
 
+// waiting is how many wait: are scheduled or under way.
+func (n *tally) waiting() uint64 { return n[stateIndex(post.Scheduled)] + n[stateIndex(post.Sending)] }
+
 func (n *tally) view() map[post.State]int {
 	out := make(map[post.State]int, len(n))
 	for i, s := range post.States() {

@@ -260,7 +260,7 @@ func TestRestore(t *testing.T) {
 
 func TestFsckSeesWhatDoesNotAgree(t *testing.T) {
 	t.Parallel()
-	for _, bucket := range []string{"ready", "lane", "cal", "cal0", "history", "outbox", "lanestate"} {
+	for _, bucket := range []string{"ready", "cal", "cal0", "history", "outbox", "lanestate"} {
 		dir := t.TempDir()
 		s := open(t, dir)
 		addAccount(t, s)

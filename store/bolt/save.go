@@ -198,7 +198,6 @@ func (t *tx) index(before, after *post.Delivery) error {
 		key    func(*post.Delivery) []byte
 	}
 	for _, e := range [...]entry{
-		{bLane, func(d *post.Delivery) bool { return d.State.Waiting() }, laneKey},
 		{bStatus, func(d *post.Delivery) bool { return listed(d.State) }, statusKey},
 		{bPrep, prepares, prepKey},
 		{bDoubt, func(d *post.Delivery) bool { return !nextLook(d).IsZero() }, doubtKey},
@@ -249,6 +248,7 @@ func (t *tx) moveLane(before, after *post.Delivery, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	l.moveHead(before, after)
 	was := post.State("")
 	if before != nil {
 		was = before.State

@@ -2,17 +2,20 @@ package bolt
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 
 	"crier/internal/post"
 )
 
-// What schema 2 kept otherwise: intents in a bucket of their own, and looks in the order of time alone. In the history,
-// every change had an entry in the index of its post; these stay, until they are pruned with their changes.
+// What schema 2 kept otherwise: intents and what waits in buckets of their own, and looks in the order of time alone. In
+// the history, every change had an entry in the index of its post; these stay, until they are pruned with their changes.
 
-// bucketIntent2 is the bucket of intents, by delivery.
-const bucketIntent2 = "intent"
+const (
+	bucketIntent2 = "intent" // id → intent
+	bucketLane2   = "lane"   // account, due, id: waiting deliveries
+)
 
 // intent2 reads an intent of schema 1 or 2.
 func intent2(id post.ID, b []byte) (intent, error) {
@@ -41,13 +44,55 @@ func intent2(id post.ID, b []byte) (intent, error) {
 // doubtKey2 is next look, id.
 func doubtKey2(d *post.Delivery) []byte { return timedKey(millis(nextLook(d)), d.ID) }
 
-// toSchema3 puts each intent into the record of its lane, and the looks in an order for each kind and platform.
+// toSchema3 puts each intent and each head into the record of its lane, and the looks in an order for each kind and
+// platform.
 func (t *tx) toSchema3() error {
-	old := t.b.Bucket([]byte(bucketIntent2))
-	if old == nil {
-		return fmt.Errorf("bucket %s is missing", bucketIntent2)
+	if err := errors.Join(t.intentsToLanes(), t.headsToLanes()); err != nil {
+		return err
 	}
-	err := old.ForEach(func(k, v []byte) error {
+	for _, l := range t.lanes {
+		if err := t.put(bLaneState, accountKey(l.key), l.encode()); err != nil {
+			return err
+		}
+	}
+	clear(t.lanes)
+	return t.sortDoubts()
+}
+
+// dropBucket removes a bucket that this schema does not know, after f has seen all that is in it.
+func (t *tx) dropBucket(name string, f func(k, v []byte) error) error {
+	b := t.b.Bucket([]byte(name))
+	if b == nil {
+		return fmt.Errorf("bucket %s is missing", name)
+	}
+	if err := b.ForEach(f); err != nil {
+		return err
+	}
+	if err := t.b.DeleteBucket([]byte(name)); err != nil {
+		return fmt.Errorf("drop bucket %s: %w", name, err)
+	}
+	return nil
+}
+
+func (t *tx) headsToLanes() error {
+	return t.dropBucket(bucketLane2, func(k, _ []byte) error {
+		key, ok := cutAccount(k)
+		if at := len(accountKey(key)); !ok || len(k) != at+24 {
+			return fmt.Errorf("%s/%x: %w", bucketLane2, k, errShort)
+		}
+		l, err := t.lane(key)
+		if err != nil {
+			return err
+		}
+		if l.head.none() { // the first of them comes first
+			l.head = position{due: keyMillis(k[len(k)-24:]), id: idAt(k)}
+		}
+		return nil
+	})
+}
+
+func (t *tx) intentsToLanes() error {
+	return t.dropBucket(bucketIntent2, func(k, v []byte) error {
 		id := idAt(k)
 		d, err := t.delivery(id)
 		if err != nil {
@@ -62,15 +107,11 @@ func (t *tx) toSchema3() error {
 			return err
 		}
 		l.flight = i
-		return t.put(bLaneState, accountKey(l.key), l.encode())
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	clear(t.lanes)
-	if err := t.b.DeleteBucket([]byte(bucketIntent2)); err != nil {
-		return fmt.Errorf("drop bucket %s: %w", bucketIntent2, err)
-	}
+}
+
+func (t *tx) sortDoubts() error {
 	for _, k := range t.keys(bDoubt, nil, math.MaxInt) {
 		d, err := t.delivery(idAt(k))
 		if err != nil {

@@ -309,7 +309,7 @@ func (t *tx) claimLane(turn *store.Turn, e readyEntry, steps *int, out *store.Tu
 		*steps--
 		head := e.first
 		if e.first = nil; head == nil {
-			if head, err = t.laneHead(e.key); errors.Is(err, store.ErrCorrupt) {
+			if head, err = t.laneHead(l); errors.Is(err, store.ErrCorrupt) {
 				l.quarantine(err, turn.Now)
 				return false, nil
 			}

@@ -22,10 +22,9 @@ const (
 	bMeta        bucketID = iota // schema, epoch, sequence and counters
 	bDelivery                    // id → record
 	bContent                     // post id → record
-	bLane                        // account, due, id: waiting deliveries alone
 	bLaneState                   // account → lane
 	bReady                       // kind, instant, account → head, platform, brand
-	bCal                         // account, due, id
+	bCal                         // account, due, id: the order in each lane as well
 	bCal0                        // kind, due, id
 	bStatus                      // state, due, id: the rarer states
 	bDoubt                       // kind, platform, next look, id
@@ -57,7 +56,7 @@ const (
 
 // bucketNames are the names on disk.
 var bucketNames = [bucketCount]string{
-	"meta", "delivery", "content", "lane", "lanestate", "ready", "cal", "cal0", "status", "doubt", "prep",
+	"meta", "delivery", "content", "lanestate", "ready", "cal", "cal0", "status", "doubt", "prep",
 	"receipt", "occ", "openocc", "idem", "idemexpiry", "external", "fingerprint", "outbox", "history", "attempt",
 	"handle", "series", "account", "name", "identity", "app", "token", "key", "media", "mediatime", "mediause", "stop",
 }
@@ -71,7 +70,7 @@ func (b bucketID) fill() float64 {
 		return 0.95
 	case b == bDelivery:
 		return 0.8
-	case b == bHistory, b == bLane, b == bCal, b == bCal0:
+	case b == bHistory, b == bCal, b == bCal0:
 		return 0.7
 	}
 	return bbolt.DefaultFillPercent
@@ -215,29 +214,6 @@ func (t *tx) lane(key post.AccountKey) (*lane, error) {
 	return l, nil
 }
 
-// headKey is the key of the first waiting delivery of an account in the lane index; nil when there is none.
-func (t *tx) headKey(key post.AccountKey) []byte {
-	prefix := accountKey(key)
-	k, _ := t.cursor(bLane).Seek(prefix)
-	if !bytes.HasPrefix(k, prefix) {
-		return nil
-	}
-	return k
-}
-
-// laneHead is the first waiting delivery of an account; nil when there is none.
-func (t *tx) laneHead(key post.AccountKey) (*post.Delivery, error) {
-	k := t.headKey(key)
-	if k == nil {
-		return nil, nil //nolint:nilnil // an empty lane has no head
-	}
-	d, err := t.delivery(idAt(k))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, corrupt(bLane, k, errors.New("it names no delivery"))
-	}
-	return d, err
-}
-
 // waits reports whether the delivery may begin once its instant has come, as far as preparing goes. Whether prepared
 // work has expired is asked when the lane's turn has come.
 func waits(d *post.Delivery) bool { return d.NeedsPrepare && d.Prepared != d.Digest }
@@ -257,10 +233,13 @@ func (t *tx) settleLanes(now time.Time) error {
 // closed or nothing in it may begin.
 func (t *tx) openHead(l *lane, now time.Time) (*post.Delivery, error) {
 	l.tidy(now)
-	if l.closed() {
+	if _, err := t.headOf(l); err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return nil, err
+	}
+	if l.closed() { // what cannot be read is told when it opens
 		return nil, nil //nolint:nilnil // a closed lane has no open head
 	}
-	head, err := t.laneHead(l.key)
+	head, err := t.laneHead(l)
 	switch {
 	case errors.Is(err, store.ErrCorrupt):
 		l.quarantine(err, now)
@@ -283,10 +262,10 @@ func (t *tx) settleLane(l *lane, now time.Time) error {
 	if head != nil {
 		ready, at, id, platform = true, l.opens(head), head.ID, head.Platform
 	}
-	if head == nil && len(l.doubts) == 0 && len(l.excused) > 0 && t.headKey(l.key) == nil {
+	if head == nil && len(l.doubts) == 0 && len(l.excused) > 0 && l.head.none() {
 		l.excused, l.dirty = nil, true // nobody is left to be excused
 	}
-	if ready != l.ready || at != l.readyMs || id != l.head {
+	if ready != l.ready || at != l.readyMs || id != l.entry {
 		if l.ready && (!ready || at != l.readyMs) {
 			if err := t.del(bReady, readyKey(l.readyMs, l.key)); err != nil {
 				return err
@@ -298,7 +277,7 @@ func (t *tx) settleLane(l *lane, now time.Time) error {
 			}
 			t.wake = true
 		}
-		l.ready, l.readyMs, l.head, l.dirty = ready, at, id, true
+		l.ready, l.readyMs, l.entry, l.dirty = ready, at, id, true
 	}
 	if !l.dirty {
 		return nil

@@ -133,11 +133,11 @@ func (t *tx) estimateBehind(l *lane, d *post.Delivery, floor int64) (time.Time, 
 		return v
 	}
 	prev := int64(noTime)
-	for _, id := range t.before(l.key, laneKey(d), l.minGap.Milliseconds()) {
-		x, err := t.delivery(id)
-		if err != nil {
-			return time.Time{}, err
-		}
+	earlier, err := t.before(l, positionOf(d))
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, x := range earlier {
 		if x.State == post.Sending {
 			prev = millis(l.flight.started)
 		} else {

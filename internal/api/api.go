@@ -20,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"crier/adapters"
+	"crier/internal/civil"
 	"crier/internal/compose"
 	"crier/internal/media"
 	"crier/internal/post"
@@ -116,6 +117,8 @@ type api struct {
 
 	proving sync.Mutex
 	proof   proof // under proving
+
+	zones civil.Zones
 }
 
 // New makes the handler of the API: everything below Base, and the health and OpenAPI paths.

@@ -107,7 +107,7 @@ func (c *call) when(s *sight, d *post.Delivery, b atBody) (store.When, error) {
 	if name == "" {
 		name = s.accounts[d.Account].Account.TimeZone
 	}
-	zone, err := civil.LoadZone(name)
+	zone, err := c.zones.Load(name, c.at)
 	if err != nil {
 		return store.When{}, invalid("time_zone", civil.CodeZoneInvalid, "there is no such time zone: wanted an IANA name such as Europe/Berlin")
 	}

@@ -23,7 +23,7 @@ func (c *call) env(ctx context.Context, s *sight, r *compose.Request) (compose.E
 		return compose.Env{}, err
 	}
 	return compose.Env{
-		Now: c.at, NewID: c.NewID, Author: c.who.Person,
+		Now: c.at, NewID: c.NewID, Author: c.who.Person, Zones: &c.zones,
 		Outlet: func(handle string) (compose.Outlet, bool) {
 			v, ok := s.byHandle(handle)
 			if !ok {

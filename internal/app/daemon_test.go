@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -56,6 +57,9 @@ type orders struct {
 
 // daemon is crier serve with the sandbox's horizon.
 func daemon(text string) int {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(300) // as cmd/crier does
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))

@@ -2,6 +2,7 @@ package civil
 
 import (
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -62,4 +63,37 @@ func zoneByte(b byte) bool {
 	default:
 		return b == '_' || b == '-' || b == '+'
 	}
+}
+
+// zonesFor is how long a zone that was read counts.
+const zonesFor = time.Minute
+
+// Zones reads zones and keeps each for a minute: zone data that are replaced while the program runs are seen soon, and
+// not every request reads a file. The zero value is ready; it may be used by many at once.
+type Zones struct {
+	mu    sync.Mutex
+	known map[string]knownZone // as many as the zone database has, for what is no zone is not kept
+}
+
+type knownZone struct {
+	location *time.Location
+	read     time.Time
+}
+
+// Load is [LoadZone] at now.
+func (z *Zones) Load(name string, now time.Time) (*time.Location, error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if k, ok := z.known[name]; ok && now.Sub(k.read).Abs() < zonesFor {
+		return k.location, nil
+	}
+	location, err := LoadZone(name)
+	if err != nil {
+		return nil, err
+	}
+	if z.known == nil {
+		z.known = map[string]knownZone{}
+	}
+	z.known[name] = knownZone{location: location, read: now}
+	return location, nil
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"crier/internal/civil"
 )
@@ -68,5 +69,32 @@ func TestLoadZoneRefuses(t *testing.T) {
 				t.Fatalf("LoadZone = %v, %v, want %s", loc, err, civil.CodeZoneInvalid)
 			}
 		})
+	}
+}
+
+func TestZonesAreReadAnewAfterAMinute(t *testing.T) {
+	t.Parallel()
+	var zones civil.Zones
+	at := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
+	load := func(at time.Time) *time.Location {
+		z, err := zones.Load("Europe/Berlin", at)
+		if err != nil || z.String() != "Europe/Berlin" {
+			t.Fatalf("%v, %v", z, err)
+		}
+		return z
+	}
+	first := load(at)
+	if load(at.Add(59*time.Second)) != first {
+		t.Error("within the minute it is read again")
+	}
+	for _, later := range []time.Duration{time.Minute, time.Hour, -time.Minute} { // the clock may go back
+		again := load(at.Add(later))
+		if again == first {
+			t.Errorf("after %s it is not read again", later)
+		}
+		first = again
+	}
+	if _, err := zones.Load("Nowhere", at); err == nil {
+		t.Error("there is no such zone")
 	}
 }

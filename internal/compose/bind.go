@@ -25,7 +25,10 @@ func (n *Node) Bind(into any) error {
 	return nil
 }
 
-type binder struct{ problems []post.Problem }
+type binder struct {
+	problems []post.Problem
+	fields   map[reflect.Type]map[string][]int // where a struct keeps a field, by JSON name
+}
 
 func (b *binder) add(at, code, message string) {
 	if len(b.problems) < maxListed {
@@ -112,7 +115,7 @@ func (b *binder) object(n *Node, v reflect.Value, at string) {
 		return
 	}
 	for _, f := range n.fields {
-		field, ok := fieldOf(v, f.name)
+		field, ok := b.fieldOf(v, f.name)
 		if !ok {
 			b.add(join(at, shown(f.name)), CodeUnknown, "there is no such field")
 			continue
@@ -122,14 +125,27 @@ func (b *binder) object(n *Node, v reflect.Value, at string) {
 }
 
 // fieldOf finds a field by its JSON name, in embedded structs too.
-func fieldOf(v reflect.Value, name string) (reflect.Value, bool) {
-	for _, f := range reflect.VisibleFields(v.Type()) {
-		if f.Anonymous || !f.IsExported() {
-			continue
+func (b *binder) fieldOf(v reflect.Value, name string) (reflect.Value, bool) {
+	fields, known := b.fields[v.Type()]
+	if !known {
+		fields = map[string][]int{}
+		for _, f := range reflect.VisibleFields(v.Type()) {
+			if f.Anonymous || !f.IsExported() {
+				continue
+			}
+			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if _, twice := fields[tag]; tag != "" && tag != "-" && !twice {
+				fields[tag] = f.Index
+			}
 		}
-		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag == name && tag != "-" {
-			return v.FieldByIndex(f.Index), true
+		if b.fields == nil {
+			b.fields = map[reflect.Type]map[string][]int{}
 		}
+		b.fields[v.Type()] = fields
 	}
-	return reflect.Value{}, false
+	index, ok := fields[name]
+	if !ok {
+		return reflect.Value{}, false
+	}
+	return v.FieldByIndex(index), true
 }

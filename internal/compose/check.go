@@ -141,7 +141,7 @@ func (c *composer) note(s string) {
 // noteAgain keeps the note about a moment that stays as it was.
 func (c *composer) noteAgain(d *post.Delivery) {
 	local, err := civil.Parse(d.LocalDue)
-	zone, zoneErr := civil.LoadZone(d.TimeZone)
+	zone, zoneErr := c.env.zone(d.TimeZone)
 	if err != nil || zoneErr != nil {
 		return
 	}
@@ -150,8 +150,15 @@ func (c *composer) noteAgain(d *post.Delivery) {
 	}
 }
 
+func (e *Env) zone(name string) (*time.Location, error) {
+	if e.Zones == nil {
+		return civil.LoadZone(name)
+	}
+	return e.Zones.Load(name, e.Now)
+}
+
 func (c *composer) loadZone(name, at string) *time.Location {
-	zone, err := civil.LoadZone(name)
+	zone, err := c.env.zone(name)
 	if err != nil {
 		c.hard(at, civil.CodeZoneInvalid, "there is no such time zone: wanted an IANA name such as Europe/Berlin")
 		return time.UTC

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"crier/adapters"
+	"crier/internal/civil"
 	"crier/internal/post"
 	"crier/store"
 )
@@ -75,6 +76,8 @@ type Env struct {
 	Media func(id string) (post.Media, bool)
 	// Free gives the first moment at or after due at which the account's spacing lets a delivery go; nil: due.
 	Free func(a post.Account, due time.Time) time.Time
+	// Zones reads time zones; nil reads each anew.
+	Zones *civil.Zones
 	// Earlier is, for an edit, the post as it is stored.
 	Earlier *store.PostView
 	// Submit says that the drafts of Earlier are to be sent.

@@ -196,13 +196,13 @@ func (s *Store) AccountByHandle(ctx context.Context, handle string) (v store.Acc
 	return v, err
 }
 
-// ListAccounts gives all accounts by handle.
+// ListAccounts gives all accounts by handle. What an account refers to is shared with other callers.
 func (s *Store) ListAccounts(ctx context.Context) (views []store.AccountView, err error) {
 	err = s.read(ctx, func(t *tx) error {
 		views = nil
 		return t.scan(bName, nil, func(_, key []byte) (bool, error) {
-			var r accountRecord
-			if err := t.getJSON(bAccount, key, &r); err != nil {
+			r, err := s.accounts.get(t, bAccount, key)
+			if err != nil {
 				return false, err
 			}
 			v, err := t.accountView(r)

@@ -38,6 +38,9 @@ type Store struct {
 	doubts  atomic.Uint64 // commits that reported an error and may be on disk
 	wary    bool          // the writer's: the last commit was one of them
 
+	accounts decoded[accountRecord]
+	keys     decoded[store.Key]
+
 	orphaning sync.Mutex
 	orphans   []orphan // claims that nobody got, since their commit reported an error
 }

@@ -16,7 +16,7 @@ const (
 	deliveryVersion = 2
 	contentVersion  = 2
 	laneVersion     = 3
-	changeVersion   = 3
+	changeVersion   = 2
 	attemptVersion  = 1
 )
 

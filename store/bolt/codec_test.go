@@ -69,7 +69,7 @@ func TestRecordsKeepEveryField(t *testing.T) {
 		}
 	}
 	c := filled[post.Change]()
-	gotChange, err := decodeChange(c.Seq, encodeChange(c, c.Seq-1))
+	gotChange, err := decodeChange(c.Seq, encodeChange(c, true, c.Seq-1))
 	if diff := cmp.Diff(*c, gotChange.Change); err != nil || diff != "" || gotChange.prev != c.Seq-1 || !gotChange.linked {
 		t.Errorf("change: %v (-want +got):\n%s", err, diff)
 	}

@@ -184,15 +184,20 @@ func (t *tx) create(d *draft, now time.Time, actor string) error {
 			return err
 		}
 	}
+	deliveries := slices.Clone(d.Deliveries)
 	c := post.Change{At: now, Actor: actor, Type: "post.created", Post: p.ID, Series: p.Series}
-	if err := t.change(&c); err != nil {
+	tell := func() error { return t.change(&c) }
+	if len(deliveries) > 0 {
+		tell = func() error { return t.link(&deliveries[0], &c) }
+	}
+	if err := tell(); err != nil {
 		return err
 	}
-	for i := range d.Deliveries {
-		if err := t.mark(&d.Deliveries[i], d.fingerprint(i), now); err != nil {
+	for i := range deliveries {
+		if err := t.mark(&deliveries[i], d.fingerprint(i), now); err != nil {
 			return err
 		}
-		if err := t.createDelivery(d.Deliveries[i], cause{now: now, actor: actor}); err != nil {
+		if err := t.createDelivery(deliveries[i], cause{now: now, actor: actor}); err != nil {
 			return err
 		}
 	}

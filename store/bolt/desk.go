@@ -23,9 +23,9 @@ func (s *Store) PutKey(ctx context.Context, w store.Write, k store.Key) error {
 
 // KeyByID gives one API key.
 func (s *Store) KeyByID(ctx context.Context, id string) (k store.Key, err error) {
-	err = s.read(ctx, func(t *tx) error {
-		k = store.Key{}
-		return t.getJSON(bKey, []byte(id), &k)
+	err = s.read(ctx, func(t *tx) (err error) {
+		k, err = s.keys.get(t, bKey, []byte(id))
+		return err
 	})
 	return k, err
 }

@@ -70,7 +70,7 @@ func (t *tx) walk(d *post.Delivery, f func(*logged)) error {
 		if err != nil {
 			return err
 		}
-		if !c.linked || c.Delivery != d.ID {
+		if !c.linked || c.Post != d.Post || (c.Delivery != d.ID && !c.Delivery.IsZero()) {
 			return corrupt(bOutbox, seqKey(seq), fmt.Errorf("it is no change of delivery %s", d.ID))
 		}
 		f(&c)

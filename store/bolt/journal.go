@@ -15,10 +15,12 @@ const (
 	changeFrom
 	changeTo
 	changeDetail
+	changeLinked // the creation of a post, to which its first delivery leads
 )
 
-// encodeChange writes a change; prev is the number of the delivery's change before it, 0 for the first.
-func encodeChange(c *post.Change, prev uint64) []byte {
+// encodeChange writes a change. A linked one is reached from a delivery; prev is the number of the one before it there,
+// 0 for the first.
+func encodeChange(c *post.Change, linked bool, prev uint64) []byte {
 	e := encoder{b: make([]byte, 0, 128)}
 	var flags uint64
 	set(&flags, changePost, !c.Post.IsZero())
@@ -28,6 +30,7 @@ func encodeChange(c *post.Change, prev uint64) []byte {
 	set(&flags, changeFrom, c.From != "")
 	set(&flags, changeTo, c.To != "")
 	set(&flags, changeDetail, c.Detail != "")
+	set(&flags, changeLinked, linked)
 	e.byte(changeVersion)
 	e.uint(flags)
 	e.time(c.At)
@@ -38,7 +41,6 @@ func encodeChange(c *post.Change, prev uint64) []byte {
 	}
 	if flags&changeDelivery != 0 {
 		e.id(c.Delivery)
-		e.uint(prev)
 	}
 	if flags&changeSeries != 0 {
 		e.id(c.Series)
@@ -55,6 +57,9 @@ func encodeChange(c *post.Change, prev uint64) []byte {
 	if flags&changeDetail != 0 {
 		e.text(c.Detail)
 	}
+	if linked {
+		e.uint(prev)
+	}
 	return e.b
 }
 
@@ -62,8 +67,8 @@ func encodeChange(c *post.Change, prev uint64) []byte {
 type logged struct {
 	post.Change
 
-	prev   uint64 // the delivery's change before it
-	linked bool   // it is reached from its delivery, and not by the index of its post
+	prev   uint64 // the change before it, from the same delivery back
+	linked bool   // it is reached from a delivery, and not by the index of its post
 }
 
 // indexed reports whether the change is found by the index of its post.
@@ -73,8 +78,8 @@ func decodeChange(seq uint64, b []byte) (logged, error) {
 	c := logged{Change: post.Change{Seq: seq}}
 	r := decoder{b: b}
 	switch v := r.byte(); v {
-	case changeVersion, 2:
-		r.change(&c, v)
+	case changeVersion:
+		r.change(&c)
 	case 1:
 		r.change1(&c.Change)
 	default:
@@ -89,7 +94,7 @@ func decodeChange(seq uint64, b []byte) (logged, error) {
 	return c, nil
 }
 
-func (d *decoder) change(c *logged, version byte) {
+func (d *decoder) change(c *logged) {
 	flags := d.uint()
 	c.At = d.time()
 	c.Actor = d.text()
@@ -99,9 +104,6 @@ func (d *decoder) change(c *logged, version byte) {
 	}
 	if flags&changeDelivery != 0 {
 		c.Delivery = d.id()
-		if c.linked = version > 2; c.linked {
-			c.prev = d.uint()
-		}
 	}
 	if flags&changeSeries != 0 {
 		c.Series = d.id()
@@ -117,6 +119,9 @@ func (d *decoder) change(c *logged, version byte) {
 	}
 	if flags&changeDetail != 0 {
 		c.Detail = d.text()
+	}
+	if c.linked = flags&changeLinked != 0; c.linked {
+		c.prev = d.uint()
 	}
 }
 

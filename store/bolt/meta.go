@@ -147,25 +147,25 @@ func (t *tx) count(account post.AccountKey, from, to post.State) error {
 	return nil
 }
 
-// change appends to the history what is no change of a delivery: see deliveryChange.
+// change appends to the history what no delivery leads to: see link.
 func (t *tx) change(c *post.Change) error {
-	if err := t.log(c, 0); err != nil || c.Post.IsZero() {
+	if err := t.log(c, false, 0); err != nil || c.Post.IsZero() {
 		return err
 	}
 	return t.put(bHistory, idSeqKey(c.Post, c.Seq), nil)
 }
 
-// deliveryChange appends a change of a delivery to the history and links it: the delivery, which the caller writes,
-// names its last change, and each change the one before. So none of them needs an index of its own.
-func (t *tx) deliveryChange(d *post.Delivery, c *post.Change) error {
-	if err := t.log(c, d.LastChange); err != nil {
+// link appends a change to the history and has a delivery lead to it: the delivery, which the caller writes, names its
+// last change, and each change the one before. So none of them needs an entry in an index.
+func (t *tx) link(d *post.Delivery, c *post.Change) error {
+	if err := t.log(c, true, d.LastChange); err != nil {
 		return err
 	}
 	d.LastChange = c.Seq
 	return nil
 }
 
-func (t *tx) log(c *post.Change, prev uint64) error {
+func (t *tx) log(c *post.Change, linked bool, prev uint64) error {
 	m, err := t.loadMeta()
 	if err != nil {
 		return err
@@ -173,7 +173,7 @@ func (t *tx) log(c *post.Change, prev uint64) error {
 	m.seq++
 	m.dirty = true
 	c.Seq = m.seq
-	return t.put(bOutbox, seqKey(c.Seq), encodeChange(c, prev))
+	return t.put(bOutbox, seqKey(c.Seq), encodeChange(c, linked, prev))
 }
 
 func (m *meta) view() store.Counts {

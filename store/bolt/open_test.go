@@ -267,6 +267,10 @@ func TestFsckSeesWhatDoesNotAgree(t *testing.T) {
 		for i := range 3 {
 			create(t, s, i)
 		}
+		unplaced := store.NewPost{Post: post.Post{ID: newID(99, 1), Author: "ann", CreatedAt: now, Kind: post.Personal, Draft: true}}
+		if _, err := s.CreatePost(t.Context(), store.Write{Now: now, Actor: "ann"}, unplaced); err != nil {
+			t.Fatal(err)
+		}
 		closeStore(t, s)
 		path := filepath.Join(dir, "crier.db")
 		if problems, err := bolt.Fsck(path); err != nil || len(problems) > 0 {
@@ -275,6 +279,9 @@ func TestFsckSeesWhatDoesNotAgree(t *testing.T) {
 		edit(t, path, func(tx *bbolt.Tx) error {
 			b := tx.Bucket([]byte(bucket))
 			k, _ := b.Cursor().Last()
+			if k == nil {
+				t.Errorf("%s has no entry", bucket)
+			}
 			return b.Delete(k)
 		})
 		if problems, err := bolt.Fsck(path); err != nil || len(problems) == 0 {

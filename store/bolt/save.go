@@ -177,7 +177,7 @@ func (t *tx) tell(before, after *post.Delivery, c cause) error {
 	if after.Reason != nil {
 		change.Detail = after.Reason.Code
 	}
-	return t.deliveryChange(after, &change)
+	return t.link(after, &change)
 }
 
 // index keeps the indexes that name a delivery alone.

@@ -298,9 +298,10 @@ func Test256HangingBrandRequestsWhileAPersonsPostIsDue(t *testing.T) {
 			}
 		}, accounts...)
 	}
-	t.Run("looks", func(t *testing.T) { looks(t, brands(256)) })
+	// More than are looked through at a time.
+	t.Run("looks", func(t *testing.T) { looks(t, brands(700)) })
 	t.Run("looks on another platform", func(t *testing.T) {
-		accounts := brands(256)
+		accounts := brands(700)
 		accounts[0].Kind, accounts[0].Platform = post.Brand, post.Reddit
 		looks(t, accounts)
 	})

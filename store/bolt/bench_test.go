@@ -170,27 +170,22 @@ func bareLoop(b *testing.B, path string, n, batch int) time.Duration {
 				all = append(all, tx.Bucket([]byte(bucket)).Put(key, value[:size]))
 			}
 			del := func(bucket string, key []byte) { all = append(all, tx.Bucket([]byte(bucket)).Delete(key)) }
-			both := func(i, size int) (id, account []byte) {
+			both := func(i, size, lane int) (id, account []byte) {
 				p := newID(uint64(i), 1)
 				id, account = p[:], append(fmt.Appendf(nil, "brand|acme-%05d", i), 0)
-				post := newID(uint64(i), 2)
 				seq++
 				put("delivery", id, size)
-				put("lanestate", account, 60)
-				put("outbox", binary.BigEndian.AppendUint64(nil, seq), 90)
-				put("history", binary.BigEndian.AppendUint64(post[:], seq), 0)
+				put("lanestate", account, lane)
+				put("outbox", binary.BigEndian.AppendUint64(nil, seq), 95)
 				return id, account
 			}
 			for i := first - batch; i < first && i >= 0; i++ {
-				id, account := both(i, 270)
-				del("intent", id)
-				del("lane", slices.Concat(account, ms, id))
+				id, _ := both(i, 275, 60)
 				put("receipt", fmt.Appendf(nil, "twitter\x00%s", post.ID(id)), 18)
 				put("attempt", append(slices.Clone(id), 0, 0, 0, 0, 0, 0, 0, 1), 50)
 			}
 			for i := first; i < min(first+batch, n); i++ {
-				id, account := both(i, 230)
-				put("intent", id, 100)
+				_, account := both(i, 235, 150)
 				del("ready", slices.Concat([]byte("brand|"), ms, account))
 			}
 			return errors.Join(all...)

@@ -29,6 +29,8 @@ const (
 // against what was accepted: each public act once, in the right name, none lost, none stuck.
 //
 // CRIER_CRASH_ROUNDS says how many kills; CRIER_CRASH_SEED makes the choices of an earlier run again.
+//
+//nolint:tparallel // one siege after the other
 func TestCrashLoop(t *testing.T) {
 	t.Parallel()
 	rounds, seed := 3, uint64(time.Now().UnixNano())

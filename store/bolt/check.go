@@ -114,6 +114,9 @@ func (c *checker) delivery(d *post.Delivery) {
 	if d.State.Waiting() {
 		c.waiting(d)
 	}
+	if marked := mayWait(c.get(bCal, laneKey(d))); c.schema > 2 && marked != d.State.Waiting() && d.State != post.Published {
+		c.say("cal/%x: delivery %s is %s, and it may wait: %t", laneKey(d), d.ID, d.State, marked)
+	}
 }
 
 func (c *checker) facts(account post.AccountKey) *laneFacts {
@@ -282,17 +285,17 @@ func (c *checker) follow(d *post.Delivery) {
 
 // dropped follows the deliveries that posts have dropped, and gives how many there are.
 func (c *checker) dropped() (n int) {
-	err := c.scan(bHistory, nil, func(k, v []byte) (bool, error) {
-		if len(v) == 0 {
+	err := c.scan(bHistory, nil, func(k, _ []byte) (bool, error) {
+		if len(k) != 32 {
 			return true, nil
 		}
 		n++
-		d, err := c.tx.delivery(idAt(v))
+		d, err := c.tx.delivery(idAt(k))
 		switch {
 		case err != nil:
 			c.say("history/%x: %v", k, err)
-		case !bytes.Equal(k, idSeqKey(d.Post, d.LastChange)):
-			c.say("history/%x: it names delivery %s, the last change of which is %d", k, d.ID, d.LastChange)
+		case !bytes.Equal(k, droppedKey(d)):
+			c.say("history/%x: delivery %s is of post %s", k, d.ID, d.Post)
 		default:
 			c.follow(d)
 		}

@@ -214,3 +214,50 @@ func FuzzADamagedFile(f *testing.F) {
 		x.judge(t, "fuzz", b)
 	})
 }
+
+// A damaged draft stands between two posts of one account. It will not be sent, so that it stops nobody.
+func TestADamagedDraftStopsNobody(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	a := acme
+	a.MinGap = time.Minute
+	w := store.Write{Now: now, Actor: "ann"}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ok(s.SyncAccounts(t.Context(), w, []post.Account{a}))
+	first := newPost(1, a.Key(), now)
+	draft := newPost(2, a.Key(), now.Add(10*time.Minute))
+	draft.Deliveries[0].State = post.Draft
+	last := newPost(3, a.Key(), now.Add(20*time.Minute))
+	for _, n := range []store.NewPost{first, draft, last} {
+		_, err := s.CreatePost(t.Context(), w, n)
+		ok(err)
+	}
+	closeStore(t, s)
+	ok(damage(dir, draft.Deliveries[0].ID))
+	s = open(t, dir)
+	defer closeStore(t, s)
+	if _, err := s.CreatePost(t.Context(), w, newPost(4, a.Key(), now.Add(30*time.Minute))); err != nil {
+		t.Errorf("a new post: %v", err)
+	}
+	if _, err := s.DeliveryByID(t.Context(), last.Deliveries[0].ID); err != nil {
+		t.Errorf("another delivery: %v", err)
+	}
+	turn := store.Turn{Now: now, Owner: "one", Lease: time.Minute, Room: map[post.Kind]int{post.Brand: 1}}
+	out, err := s.Turn(t.Context(), turn)
+	ok(err)
+	turn.Results = []store.Result{receipt(out.Claims[0])}
+	_, err = s.Turn(t.Context(), turn)
+	ok(err)
+	turn.Results, turn.Now = nil, now.Add(21*time.Minute)
+	out, err = s.Turn(t.Context(), turn)
+	ok(err)
+	if len(out.Claims) != 1 || out.Claims[0].Delivery.ID != last.Deliveries[0].ID {
+		t.Errorf("claimed %v", out.Claims)
+	}
+}

@@ -21,7 +21,7 @@ func (s *Store) PutKey(ctx context.Context, w store.Write, k store.Key) error {
 	})
 }
 
-// KeyByID gives one API key.
+// KeyByID gives one API key. What it refers to is shared with other callers.
 func (s *Store) KeyByID(ctx context.Context, id string) (k store.Key, err error) {
 	err = s.read(ctx, func(t *tx) (err error) {
 		k, err = s.keys.get(t, bKey, []byte(id))

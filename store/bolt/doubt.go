@@ -34,7 +34,7 @@ func lookMillis(k []byte) int64 { return keyMillis(k[len(k)-24:]) }
 func (t *tx) doubtGroups(f func(group []byte) error) error {
 	c := t.bucket(bDoubt).Cursor()
 	for k, _ := c.First(); k != nil; {
-		if len(k) <= 24 {
+		if len(k) <= 24 || k[len(k)-25] != '|' {
 			return corrupt(bDoubt, k, errShort)
 		}
 		group := bytes.Clone(k[:len(k)-24])

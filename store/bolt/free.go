@@ -3,10 +3,12 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"crier/internal/post"
+	"crier/store"
 )
 
 // FreeAt gives the first instant at which the spacing of an account lets a new delivery go.
@@ -46,15 +48,15 @@ func (t *tx) freeAt(now int64, account post.AccountKey, due int64) (int64, error
 	return max(due, next), nil
 }
 
-// An estimate counts at most maxEstimate deliveries before another in its lane, and looks at no more than maxPassed of
-// the account for them, drafts and canceled ones among them.
+// An estimate counts at most maxEstimate deliveries before another in its lane, and goes by no more than maxPassed of the
+// account for them, drafts and canceled ones among them.
 const (
 	maxEstimate = 100
 	maxPassed   = 1000
 )
 
 // before lists the waiting deliveries of a lane that stand before a place and can still be in the way of what stands
-// there, in their order: at most the last maxEstimate, none that so many gaps have gone by since, and the first, which
+// there, in their order: at most the last maxEstimate, and none that so many gaps have gone by since but the first, which
 // keeps its place when it waits for a retry.
 func (t *tx) before(l *lane, end position) ([]*post.Delivery, error) {
 	if l.head.none() {
@@ -62,24 +64,27 @@ func (t *tx) before(l *lane, end position) ([]*post.Delivery, error) {
 	}
 	prefix, head := accountKey(l.key), l.head.key(l.key)
 	c := t.bucket(bCal).Cursor()
+	var v []byte
 	k, _ := c.Seek(end.key(l.key))
 	if k == nil {
-		k, _ = c.Last()
+		k, v = c.Last()
 	} else {
-		k, _ = c.Prev()
+		k, v = c.Prev()
 	}
 	var out []*post.Delivery
-	for passed := 0; bytes.HasPrefix(k, prefix) && bytes.Compare(k, head) >= 0; k, _ = c.Prev() {
+	for passed := 0; bytes.HasPrefix(k, prefix) && bytes.Compare(k, head) >= 0; k, v = c.Prev() {
 		far := keyMillis(k[len(prefix):])+maxEstimate*l.minGap.Milliseconds() <= end.due
 		if far {
-			k = head
+			k, v = head, []byte(waitMark)
 		}
-		d, err := t.named(k)
-		if err != nil {
-			return nil, err
-		}
-		if d.State.Waiting() {
-			out = append(out, d)
+		if mayWait(v) {
+			d, err := t.named(k)
+			if err != nil && !errors.Is(err, store.ErrCorrupt) {
+				return nil, err
+			}
+			if err == nil && d.State.Waiting() { // an estimate goes by what can be read
+				out = append(out, d)
+			}
 		}
 		if passed++; far || passed == maxPassed || len(out) == maxEstimate {
 			break

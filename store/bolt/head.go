@@ -10,8 +10,9 @@ import (
 )
 
 // The order of a lane is that of its account's calendar. The record of the lane names its head, the first delivery that
-// waits: so neither that something is out nor that it waits needs an entry of its own, and the head is found without a
-// search. When it leaves, the next is looked for behind it, once.
+// waits, so that it is found without a search; when it leaves, the next is looked for behind it. The calendar marks what
+// may wait: the search reads nothing of drafts and canceled ones. The mark of what is published stays, for it would cost a
+// page that nothing else touches, and stands before the head.
 
 // position is where a delivery stands in the order of its lane; without an id it is nowhere.
 type position struct {
@@ -59,7 +60,7 @@ func (t *tx) headOf(l *lane) (position, error) {
 	}
 	var found position
 	if l.counts.waiting() > 0 {
-		err := t.eachWaiting(l.key, l.head, math.MaxInt, func(p position) bool {
+		err := t.eachWaiting(l.key, l.head, math.MaxInt64, func(p position) bool {
 			found = p
 			return false
 		})
@@ -90,31 +91,54 @@ func (t *tx) named(k []byte) (*post.Delivery, error) {
 	return decodeDelivery(id, b)
 }
 
-// eachWaiting calls f for the waiting deliveries of an account from a place on, in their order, until f reports false or
-// so many deliveries have been looked at, waiting or not.
-func (t *tx) eachWaiting(account post.AccountKey, from position, limit int, f func(position) bool) error {
+// eachWaiting calls f for the waiting deliveries of an account from a position on and due before an instant, in their
+// order, until f reports false.
+func (t *tx) eachWaiting(account post.AccountKey, from position, before int64, f func(position) bool) error {
 	prefix := accountKey(account)
 	c := t.bucket(bCal).Cursor()
-	for k, _ := c.Seek(from.key(account)); limit > 0 && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-		limit--
-		waits, err := t.waitsAt(k)
+	for k, v := c.Seek(from.key(account)); bytes.HasPrefix(k, prefix) && keyMillis(k[len(prefix):]) < before; k, v = c.Next() {
+		if !mayWait(v) {
+			continue
+		}
+		id := idAt(k)
+		b := t.get(bDelivery, id[:])
+		if b == nil {
+			return corrupt(bCal, k, errors.New("it names no delivery"))
+		}
+		state, err := stateOf(id, b)
 		if err != nil {
 			return err
 		}
-		if waits && !f(position{due: keyMillis(k[len(prefix):]), id: idAt(k)}) {
+		if state.Waiting() && !f(position{due: keyMillis(k[len(prefix):]), id: id}) {
 			return nil
 		}
 	}
 	return nil
 }
 
-// waitsAt reports whether the delivery that a key of the calendar ends with waits.
-func (t *tx) waitsAt(k []byte) (bool, error) {
-	id := idAt(k)
-	b := t.get(bDelivery, id[:])
-	if b == nil {
-		return false, corrupt(bCal, k, errors.New("it names no delivery"))
+// waitMark is the value of an entry of the calendar whose delivery may wait; that of all others is empty.
+const waitMark = "w"
+
+func mayWait(v []byte) bool { return string(v) == waitMark }
+
+// calendar keeps the entries of a delivery in the calendars, and the mark of what may wait.
+func (t *tx) calendar(before, after *post.Delivery) error {
+	moved := before == nil || !before.Due.Equal(after.Due)
+	if before != nil && moved {
+		if err := errors.Join(t.del(bCal, laneKey(before)), t.del(bCal0, calendarKey(before))); err != nil {
+			return err
+		}
 	}
-	state, err := stateOf(id, b)
-	return state.Waiting(), err
+	if moved {
+		if err := t.put(bCal0, calendarKey(after), nil); err != nil {
+			return err
+		}
+	}
+	switch was, is := before != nil && before.State.Waiting(), after.State.Waiting(); {
+	case is && (moved || !was):
+		return t.put(bCal, laneKey(after), []byte(waitMark))
+	case !is && (moved || (was && after.State != post.Published) || before.State == post.Published):
+		return t.put(bCal, laneKey(after), nil)
+	}
+	return nil
 }

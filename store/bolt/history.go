@@ -28,9 +28,9 @@ func (t *tx) history(p *post.Post) ([]post.Change, error) {
 	for i := range p.Targets {
 		linked = append(linked, p.Targets[i].Delivery)
 	}
-	err := t.scan(bHistory, p.ID[:], func(k, v []byte) (bool, error) {
-		if len(v) == len(post.ID{}) {
-			linked = append(linked, post.ID(v)) // a delivery that the post has dropped
+	err := t.scan(bHistory, p.ID[:], func(k, _ []byte) (bool, error) {
+		if len(k) == 2*len(post.ID{}) {
+			linked = append(linked, idAt(k)) // a delivery that the post has dropped
 			return true, nil
 		}
 		seq := readSeq(k[16:])
@@ -81,5 +81,19 @@ func (t *tx) walk(d *post.Delivery, f func(*logged)) error {
 
 // keepHistory has the history of a post go on to hold that of a delivery which the post drops.
 func (t *tx) keepHistory(d *post.Delivery) error {
-	return t.put(bHistory, idSeqKey(d.Post, d.LastChange), d.ID[:])
+	return t.put(bHistory, droppedKey(d), nil)
+}
+
+// keepDropped is keepHistory where the post has dropped the delivery; schema 2 kept no such entry.
+func (t *tx) keepDropped(d *post.Delivery) error {
+	p, err := t.post(d.Post)
+	if err != nil || slices.ContainsFunc(p.Targets, func(x post.Target) bool { return x.Delivery == d.ID }) {
+		return err
+	}
+	return t.keepHistory(d)
+}
+
+// droppedKey is post, delivery.
+func droppedKey(d *post.Delivery) []byte {
+	return append(append(make([]byte, 0, 32), d.Post[:]...), d.ID[:]...)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -163,12 +162,9 @@ func (s *Store) missOverdue(ctx context.Context, now time.Time, actor string, ac
 				last = head
 			}
 			var late []position
-			err = t.eachWaiting(account, last, math.MaxInt, func(p position) bool {
-				if done = p.due >= millis(now); done || len(late) == maxChunk {
-					return false
-				}
+			err = t.eachWaiting(account, last, millis(now), func(p position) bool {
 				late = append(late, p)
-				return true
+				return len(late) < maxChunk
 			})
 			if err != nil {
 				return err

@@ -15,7 +15,7 @@ const (
 	changeFrom
 	changeTo
 	changeDetail
-	changeLinked // the creation of a post, to which its first delivery leads
+	changeLinked // a delivery leads to it: its own changes, and the creation of its post
 )
 
 // encodeChange writes a change. A linked one is reached from a delivery; prev is the number of the one before it there,

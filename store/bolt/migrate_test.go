@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,8 +13,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	bbolt "go.etcd.io/bbolt"
 
 	"crier/internal/post"
+	"crier/store"
 	"crier/store/bolt"
 )
 
@@ -172,5 +175,26 @@ func TestABackupOfAnEarlierSchemaIsRestored(t *testing.T) {
 			}
 		}
 		closeStore(t, s)
+	}
+}
+
+// An earlier file that lacks what names a post that waits, or the intent of one under way, is not brought forward: the
+// post would never go out.
+func TestAnEarlierFileThatLacksAnEntryIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, bucket := range []string{"lane", "intent"} {
+		dir, _ := oldStore(t, 2)
+		path := filepath.Join(dir, bolt.FileName)
+		edit(t, path, func(tx *bbolt.Tx) error {
+			b := tx.Bucket([]byte(bucket))
+			k, _ := b.Cursor().First()
+			return b.Delete(bytes.Clone(k))
+		})
+		if err := bolt.Restore(t.Context(), t.TempDir(), path, now); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("%s: restoring it: %v, want ErrCorrupt", bucket, err)
+		}
+		if _, err := bolt.Open(t.Context(), bolt.Options{Dir: dir, Now: now}); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("%s: opening it: %v, want ErrCorrupt", bucket, err)
+		}
 	}
 }

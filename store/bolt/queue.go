@@ -188,12 +188,16 @@ func (s *Store) Renew(ctx context.Context, owner string, deliveries []post.ID, u
 			if err != nil {
 				return err
 			}
-			l, err := t.lane(d.Account)
+			key := accountKey(d.Account)
+			l, err := decodeLane(d.Account, t.get(bLaneState, key), nil) // not to be settled: until is no present
 			if err != nil {
 				return err
 			}
 			if l.flight.delivery == id && l.flight.owner == owner {
-				l.flight.lease, l.dirty = post.Instant(until), true
+				l.flight.lease = post.Instant(until)
+				if err := t.put(bLaneState, key, l.encode()); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

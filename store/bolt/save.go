@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -139,6 +138,11 @@ func (t *tx) save(before, after *post.Delivery, c cause) error {
 	if err := t.put(bDelivery, after.ID[:], encodeDelivery(after)); err != nil {
 		return err
 	}
+	if before != nil && before.State == post.Canceled { // a receipt is taken even of what its post has dropped
+		if err := t.keepDropped(after); err != nil {
+			return err
+		}
+	}
 	if err := t.index(before, after); err != nil {
 		return err
 	}
@@ -182,15 +186,8 @@ func (t *tx) tell(before, after *post.Delivery, c cause) error {
 
 // index keeps the indexes that name a delivery alone.
 func (t *tx) index(before, after *post.Delivery) error {
-	if before == nil || !before.Due.Equal(after.Due) {
-		if before != nil {
-			if err := errors.Join(t.del(bCal, laneKey(before)), t.del(bCal0, calendarKey(before))); err != nil {
-				return err
-			}
-		}
-		if err := errors.Join(t.put(bCal, laneKey(after), nil), t.put(bCal0, calendarKey(after), nil)); err != nil {
-			return err
-		}
+	if err := t.calendar(before, after); err != nil {
+		return err
 	}
 	type entry struct {
 		bucket bucketID

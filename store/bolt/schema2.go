@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"crier/internal/post"
+	"crier/store"
 )
 
 // What schema 2 kept otherwise: intents and what waits in buckets of their own, and looks in the order of time alone. In
@@ -51,6 +52,9 @@ func (t *tx) toSchema3() error {
 		return err
 	}
 	for _, l := range t.lanes {
+		if !l.flight.none() && l.flight.owner == "" {
+			return fmt.Errorf("%w: %s names no intent for delivery %s, which is under way", store.ErrCorrupt, bucketIntent2, l.flight.delivery)
+		}
 		if err := t.put(bLaneState, accountKey(l.key), l.encode()); err != nil {
 			return err
 		}
@@ -74,8 +78,10 @@ func (t *tx) dropBucket(name string, f func(k, v []byte) error) error {
 	return nil
 }
 
+// headsToLanes refuses a file in which what waits and what is counted differ: a post that nothing names would never go out.
 func (t *tx) headsToLanes() error {
-	return t.dropBucket(bucketLane2, func(k, _ []byte) error {
+	waiting := map[post.AccountKey]uint64{}
+	err := t.dropBucket(bucketLane2, func(k, _ []byte) error {
 		key, ok := cutAccount(k)
 		if at := len(accountKey(key)); !ok || len(k) != at+24 {
 			return fmt.Errorf("%s/%x: %w", bucketLane2, k, errShort)
@@ -87,7 +93,22 @@ func (t *tx) headsToLanes() error {
 		if l.head.none() { // the first of them comes first
 			l.head = position{due: keyMillis(k[len(k)-24:]), id: idAt(k)}
 		}
-		return nil
+		waiting[key]++
+		return t.put(bCal, bytes.Clone(k), []byte(waitMark))
+	})
+	if err != nil {
+		return err
+	}
+	return t.scan(bLaneState, nil, func(k, v []byte) (bool, error) {
+		key, ok := cutAccount(k)
+		if !ok {
+			return false, corrupt(bLaneState, k, errShort)
+		}
+		l, err := decodeLane(key, v, nil)
+		if err == nil && l.counts.waiting() != waiting[key] {
+			err = corrupt(bLaneState, k, fmt.Errorf("%d deliveries wait, and %s names %d", l.counts.waiting(), bucketLane2, waiting[key]))
+		}
+		return err == nil, err
 	})
 }
 

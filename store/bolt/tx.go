@@ -24,7 +24,7 @@ const (
 	bContent                     // post id → record
 	bLaneState                   // account → lane
 	bReady                       // kind, instant, account → head, platform, brand
-	bCal                         // account, due, id: the order in each lane as well
+	bCal                         // account, due, id → whether it may wait: the order in each lane as well
 	bCal0                        // kind, due, id
 	bStatus                      // state, due, id: the rarer states
 	bDoubt                       // kind, platform, next look, id
@@ -37,7 +37,7 @@ const (
 	bExternal                    // external id, kind, owner → post id
 	bFingerprint                 // account, digest, delivery → instant, post, delivery
 	bOutbox                      // sequence → change
-	bHistory                     // post, sequence → nothing, or a delivery that the post has dropped
+	bHistory                     // post, sequence; post, delivery: one that the post has dropped
 	bAttempt                     // delivery, n → attempt
 	bHandle                      // delivery, part, name → JSON
 	bSeries                      // id → JSON

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"errors"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -163,5 +164,32 @@ func TestARetryAfterAnErrorThatIsOnDiskGetsTheFirstAnswer(t *testing.T) {
 	}
 	if _, err := s.PostByID(t.Context(), post.ID{2, 2}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("the retry wrote a second post: %v", err)
+	}
+}
+
+func TestABackupAfterACommitInDoubtIsWholeAndKeepsNobody(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, Options{})
+	at := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
+	w := store.Write{Now: at, Actor: "ann"}
+	if err := s.SyncAccounts(t.Context(), w, []post.Account{brandAccount()}); err != nil {
+		t.Fatal(err)
+	}
+	err := reportsAnError(t, s, func() error {
+		_, err := s.CreatePost(t.Context(), w, aPost(1, at.Add(time.Hour)))
+		return err
+	})
+	if !errors.Is(err, store.ErrUnknownCommit) {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "backup")
+	if err := s.Backup(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if s.doubts.Load() != 1 || s.wary { // the writer is at rest
+		t.Errorf("%d commits in doubt, and the next write would wait for readers: %t", s.doubts.Load(), s.wary)
+	}
+	if problems, err := Fsck(path); err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", err, problems)
 	}
 }

@@ -165,7 +165,7 @@ func (s *Store) attempt(live []*op) (bad int, badErr error, results []error, err
 	return -1, nil, results, nil
 }
 
-// awaitReaders waits, after a commit in doubt, for the views that are older than it. bbolt rolls such a commit back and
+// awaitReaders waits, after a commit in doubt, for the views that are open. bbolt rolls such a commit back and
 // then reads the list of free pages anew from the head of the file; when that head is on disk after all, what the commit
 // replaced is free at once, readers or not, and the next write would change pages under a view (seen in bbolt 1.5.0:
 // Tx.rollback, freelist.Reload).

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	bbolt "go.etcd.io/bbolt"
 
@@ -50,13 +51,7 @@ func (s *Store) migrate(ctx context.Context, dir string, from uint64) error {
 	if from == schema {
 		return nil
 	}
-	keep := filepath.Join(dir, fmt.Sprintf("%s.schema-%d", FileName, from))
-	// A copy that is there already was made by a start that was cut short: its name is given after its last byte.
-	if _, err := os.Lstat(keep); errors.Is(err, fs.ErrNotExist) {
-		if err := errors.Join(removeIfThere(keep+".tmp"), s.Backup(ctx, keep)); err != nil {
-			return fmt.Errorf("keep a copy of schema %d: %w", from, err)
-		}
-	} else if err != nil {
+	if err := s.keep(ctx, filepath.Join(dir, fmt.Sprintf("%s.schema-%d", FileName, from))); err != nil {
 		return fmt.Errorf("keep a copy of schema %d: %w", from, err)
 	}
 	err := s.db.Update(func(b *bbolt.Tx) error { return newTx(b).forward(from) })
@@ -64,6 +59,47 @@ func (s *Store) migrate(ctx context.Context, dir string, from uint64) error {
 		return fmt.Errorf("bring schema %d forward: %w", from, err)
 	}
 	return nil
+}
+
+// keep makes a copy of the file, unless there is one: a start that was cut short has made it then, for its name is given
+// after its last byte. Where the copy is of another time, since somebody went back to an earlier crier meanwhile, the new
+// one has the sequence in its name as well.
+func (s *Store) keep(ctx context.Context, path string) error {
+	_, err := os.Lstat(path)
+	if err == nil {
+		if s.isCopy(path) {
+			return nil
+		}
+		path = fmt.Sprintf("%s-%d", path, s.seq.Load())
+		if _, err = os.Lstat(path); err == nil {
+			return nil
+		}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return errors.Join(removeIfThere(path+".tmp"), s.Backup(ctx, path))
+}
+
+// isCopy reports whether a file is a copy of this store as it is now.
+func (s *Store) isCopy(path string) (same bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil { // it is damaged
+			same = false
+		}
+	}()
+	db, err := openFile(path, &bbolt.Options{Timeout: lockWait, ReadOnly: true, FreelistType: bbolt.FreelistArrayType})
+	if err != nil {
+		return false // whatever it is, it is left alone
+	}
+	err = db.View(func(b *bbolt.Tx) error {
+		t := newTx(b)
+		m, err := t.loadMeta()
+		same = err == nil && m.seq == s.seq.Load() && string(t.get(bMeta, []byte(metaEpoch))) == s.epoch
+		return err
+	})
+	return errors.Join(err, db.Close()) == nil && same
 }
 
 // forward does the steps from a schema to the present one.

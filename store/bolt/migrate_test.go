@@ -198,3 +198,29 @@ func TestAnEarlierFileThatLacksAnEntryIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// Somebody goes back to an earlier crier, with the copy that was kept, and comes forward again later: that file is kept
+// too, and the first copy is left alone.
+func TestAFileThatIsBroughtForwardAgainIsKeptAgain(t *testing.T) {
+	t.Parallel()
+	dir, _ := oldStore(t, 1)
+	kept := filepath.Join(dir, bolt.FileName+".schema-1")
+	write(t, kept, []byte("the copy of another time"))
+	for range 2 {
+		s, err := bolt.Open(t.Context(), bolt.Options{Dir: dir, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeStore(t, s)
+	}
+	if b, err := os.ReadFile(kept); err != nil || string(b) != "the copy of another time" {
+		t.Errorf("%q, %v: it was touched", b, err)
+	}
+	copies, err := filepath.Glob(kept + "-*")
+	if err != nil || len(copies) != 1 {
+		t.Fatalf("kept %v, %v", copies, err)
+	}
+	if problems, err := bolt.Fsck(copies[0]); err != nil || len(problems) > 0 {
+		t.Errorf("%s: %v %v", copies[0], problems, err)
+	}
+}

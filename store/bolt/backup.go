@@ -38,8 +38,13 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 		}
 	}()
 	doubts := s.doubts.Load()
+	meanwhile := errors.New("a write reported an error meanwhile: look at the disk, then back up again")
 	if doubts > 0 { // a view that begins right after a commit in doubt would have the next write wait for all of it
-		if err := s.write(ctx, time.Time{}, func(*tx) error { return nil }); err != nil {
+		err := s.write(ctx, time.Time{}, func(*tx) error { return nil })
+		if errors.Is(err, store.ErrUnknownCommit) { // of those that shared the commit
+			err = meanwhile
+		}
+		if err != nil {
 			return errors.Join(fmt.Errorf("back up: %w", err), f.Close())
 		}
 	}
@@ -48,7 +53,7 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 			if s.doubts.Load() == doubts {
 				return nil
 			}
-			return errors.New("a write reported an error meanwhile: look at the disk, then back up again")
+			return meanwhile
 		}
 		_, err := b.WriteTo(&interruptible{ctx: ctx, w: f, over: over})
 		if e := over(); err != nil && e != nil {

@@ -115,7 +115,7 @@ func play(t *testing.T, seed uint64) map[string]int {
 	size, span := 1, 12*time.Hour
 	switch {
 	case seed%50 == 0:
-		size = 25 // hundreds of accounts
+		size, span = 25, 6*time.Hour // hundreds of accounts
 	case seed%25 == 0:
 		size, span = 3, 9*24*time.Hour // over the American change of clocks as well
 	}

@@ -112,7 +112,7 @@ func play(t *testing.T, seed uint64) map[string]int {
 	lot := rand.New(rand.NewPCG(seed, 7))
 	begin := time.Date(2026, time.October, 24, 18, 0, 0, 0, time.UTC) // the clocks go back in Europe that night
 	time.Sleep(time.Until(begin))
-	size, span := 1, 12*time.Hour
+	size, span := 1, 9*time.Hour
 	switch {
 	case seed%50 == 0:
 		size, span = 25, 6*time.Hour // hundreds of accounts

@@ -18,8 +18,8 @@ import (
 )
 
 // Backup writes a consistent copy to path while others read and write. The copy is verified before it gets its name;
-// an existing file of that name is refused. A commit in doubt ends it early, so that
-// the next write need not wait for it: see awaitReaders.
+// an existing file of that name is refused. A commit in doubt ends it early, so that the next write need not wait for it:
+// see awaitReaders.
 func (s *Store) Backup(ctx context.Context, path string) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -20,6 +20,9 @@ const (
 	attemptVersion  = 1
 )
 
+// laneHoldsIntent is the first version of a lane's record that holds intent and head; see schema2.go.
+const laneHoldsIntent = 3
+
 func corrupt(bucket bucketID, key []byte, err error) error {
 	return fmt.Errorf("%w: %s/%x: %w", store.ErrCorrupt, bucketNames[bucket], key, err)
 }

@@ -32,7 +32,7 @@ func (d *decoder) intent() intent {
 }
 
 // flies reports whether the record of a lane holds an intent, without reading the rest of it.
-func flies(b []byte) bool { return len(b) > 1 && b[0] == laneVersion && b[1]&flagFlight != 0 }
+func flies(b []byte) bool { return len(b) > 1 && b[0] >= laneHoldsIntent && b[1]&flagFlight != 0 }
 
 // flights lists at most limit lanes with an intent that want reports true for.
 func (t *tx) flights(limit int, want func(*intent) bool) (keys []post.AccountKey, err error) {

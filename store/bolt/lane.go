@@ -134,7 +134,7 @@ func decodeLane(key post.AccountKey, b []byte, words map[string]string) (*lane, 
 	l.minGap = time.Duration(r.int())
 	l.maxLate = time.Duration(r.int())
 	switch {
-	case v < laneVersion: // the rest of its intent stood elsewhere: see toSchema3
+	case v < laneHoldsIntent: // the rest of its intent stood elsewhere: see toSchema3
 		l.flight.delivery = r.id()
 		l.flight.started = r.time()
 	case flags&flagFlight != 0:
@@ -142,14 +142,14 @@ func decodeLane(key post.AccountKey, b []byte, words map[string]string) (*lane, 
 	}
 	l.lastSent = r.time()
 	l.rev = r.uint()
-	if v > 2 && flags&flagHead != 0 {
+	if v >= laneHoldsIntent && flags&flagHead != 0 {
 		l.head.due = r.int()
 		l.head.id = r.id()
 		l.astray = flags&flagAstray != 0
 	}
 	if l.ready {
 		l.readyMs = r.int()
-		if l.entry = l.head.id; v < 3 {
+		if l.entry = l.head.id; v < laneHoldsIntent {
 			l.entry = r.id()
 		}
 	}

@@ -49,6 +49,17 @@ func brandAccount() post.Account {
 	}
 }
 
+// openWithAccount opens a store that knows the brand's account, and gives a write at the hour at which its tests begin.
+func openWithAccount(t *testing.T) (*Store, store.Write) {
+	t.Helper()
+	s := openTemp(t, Options{})
+	w := store.Write{Now: time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC), Actor: "ann"}
+	if err := s.SyncAccounts(t.Context(), w, []post.Account{brandAccount()}); err != nil {
+		t.Fatal(err)
+	}
+	return s, w
+}
+
 func aPost(n byte, due time.Time) store.NewPost {
 	key := post.AccountKey{Kind: post.Brand, Handle: "acme-x"}
 	c := post.Content{Text: "words"}
@@ -66,12 +77,8 @@ func aPost(n byte, due time.Time) store.NewPost {
 
 func TestAClaimWhoseCommitReportedAnErrorIsHandedOutByTheNextTurn(t *testing.T) {
 	t.Parallel()
-	s := openTemp(t, Options{})
-	at := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
-	w := store.Write{Now: at, Actor: "ann"}
-	if err := s.SyncAccounts(t.Context(), w, []post.Account{brandAccount()}); err != nil {
-		t.Fatal(err)
-	}
+	s, w := openWithAccount(t)
+	at := w.Now
 	n := aPost(1, at)
 	if _, err := s.CreatePost(t.Context(), w, n); err != nil {
 		t.Fatal(err)
@@ -120,12 +127,8 @@ func TestAClaimWhoseCommitReportedAnErrorIsHandedOutByTheNextTurn(t *testing.T) 
 
 func TestARetryAfterAnErrorThatIsOnDiskGetsTheFirstAnswer(t *testing.T) {
 	t.Parallel()
-	s := openTemp(t, Options{})
-	at := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
-	w := store.Write{Now: at, Actor: "ann"}
-	if err := s.SyncAccounts(t.Context(), w, []post.Account{brandAccount()}); err != nil {
-		t.Fatal(err)
-	}
+	s, w := openWithAccount(t)
+	at := w.Now
 	once := func(key string) store.Write {
 		x := w
 		x.Once = &store.Once{Client: "ann", Key: key, Answer: func(any) []byte { return []byte("first") }}
@@ -169,12 +172,8 @@ func TestARetryAfterAnErrorThatIsOnDiskGetsTheFirstAnswer(t *testing.T) {
 
 func TestABackupAfterACommitInDoubtIsWholeAndKeepsNobody(t *testing.T) {
 	t.Parallel()
-	s := openTemp(t, Options{})
-	at := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
-	w := store.Write{Now: at, Actor: "ann"}
-	if err := s.SyncAccounts(t.Context(), w, []post.Account{brandAccount()}); err != nil {
-		t.Fatal(err)
-	}
+	s, w := openWithAccount(t)
+	at := w.Now
 	err := reportsAnError(t, s, func() error {
 		_, err := s.CreatePost(t.Context(), w, aPost(1, at.Add(time.Hour)))
 		return err

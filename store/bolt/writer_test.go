@@ -119,12 +119,8 @@ func TestAFullStoreSaysThatItDoesNotKnowAndStaysUsable(t *testing.T) {
 // so, with nothing written; everybody else gets in, in commits of a bounded size.
 func TestAFullQueueOfWritesKeepsNobody(t *testing.T) {
 	t.Parallel()
-	s := openTemp(t, Options{})
-	at := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
-	w := store.Write{Now: at, Actor: "ann"}
-	if err := s.SyncAccounts(t.Context(), w, []post.Account{brandAccount()}); err != nil {
-		t.Fatal(err)
-	}
+	s, w := openWithAccount(t)
+	at := w.Now
 	begun, release := make(chan struct{}), make(chan struct{})
 	blocker := &op{done: make(chan error, 1), run: func(*tx) error {
 		close(begun)

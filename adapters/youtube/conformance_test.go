@@ -16,7 +16,13 @@ import (
 	"crier/internal/sandbox"
 )
 
-const clientSecret = "canary-client-secret"
+const (
+	clientSecret = "canary-client-secret"
+	// chunk is small, and half of it still holds the 256 KiB that an upload keeps.
+	chunk = 768 << 10
+	// longFilm is a size of two chunks.
+	longFilm = chunk + 640_000
+)
 
 // film is a file that looks like a video to nobody but the test.
 func film(seed byte, size int) adaptertest.File {
@@ -38,7 +44,7 @@ func opts(pairs ...any) *post.Options {
 }
 
 func suite() adaptertest.Suite {
-	short, long := film(1, 70_000), film(2, 9<<20)
+	short, long := film(1, 70_000), film(2, longFilm)
 	base := post.Content{Title: "Crier in 90 seconds", Text: "What it does.", Media: []post.Media{short.Media}, Options: opts()}
 	with := func(change func(*post.Content)) post.Content {
 		c := base
@@ -51,7 +57,7 @@ func suite() adaptertest.Suite {
 		return with(func(c *post.Content) { c.Options = opts("tags", t) })
 	}
 	return adaptertest.Suite{
-		Driver: youtube.Driver(),
+		Driver: youtube.InChunks(chunk),
 		Settings: func(base string) string {
 			return "api_url: " + base + "/youtube\ntoken_url: " + base + "/youtube/token\nclient_id: crier.apps\nclient_secret: " + clientSecret + "\n"
 		},

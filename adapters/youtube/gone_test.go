@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -178,7 +179,7 @@ func TestALongUploadSaysHowFarItCame(t *testing.T) {
 			saved = append(saved, h.Values[adapters.Progress])
 			return ctx.Err()
 		})
-		if want := fmt.Sprint([]string{"", "8388608"}); err == nil || fmt.Sprint(saved) != want {
+		if want := fmt.Sprint([]string{"", strconv.Itoa(chunk)}); err == nil || fmt.Sprint(saved) != want {
 			t.Errorf("%v, saved %q; want an error and %s", err, saved, want)
 		}
 	})

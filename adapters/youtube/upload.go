@@ -32,8 +32,8 @@ const (
 	valueURI, valueOpened, valueLooked, valueVideo = "uri", "opened", "looked", "video_id"
 	// progressEvery is how often an upload saves how far it came.
 	progressEvery = time.Minute
-	// chunk is how much one request carries: a multiple of 256 KiB, as the protocol wants.
-	chunk = 8 << 20
+	// chunkBytes is how much one request carries: a multiple of 256 KiB, as the protocol wants.
+	chunkBytes = 8 << 20
 	// chunkTimeout ends a chunk that hangs; what has arrived of it is asked for then.
 	chunkTimeout = 5 * time.Minute
 	// uploadLife is how long an address is used. Google names no time for YouTube, and a week for other APIs.
@@ -295,7 +295,7 @@ func doubtful(err error) bool {
 
 // put sends the next chunk.
 func (u *upload) put(ctx context.Context) (id string, err error) {
-	n := min(chunk, u.media.Bytes-u.offset)
+	n := min(u.a.chunk, u.media.Bytes-u.offset)
 	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
 	defer cancel()
 	header := http.Header{

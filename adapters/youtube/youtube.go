@@ -24,10 +24,13 @@ import (
 )
 
 // Driver makes adapters of YouTube channels.
-func Driver() adapters.Driver {
+func Driver() adapters.Driver { return driver(chunkBytes) }
+
+// driver is [Driver] for uploads in chunks of that many bytes.
+func driver(chunk int64) adapters.Driver {
 	return adapters.Driver{
 		Platform:      post.YouTube,
-		Open:          open,
+		Open:          func(env adapters.Env) (adapters.Adapter, error) { return open(env, chunk) },
 		Settings:      checkSettings,
 		Credentials:   []string{"refresh_token"},
 		Capabilities:  capabilities,
@@ -45,6 +48,7 @@ type adapter struct {
 	service  *yt.Service  // over client
 	now      func() time.Time
 	pacific  *time.Location
+	chunk    int64 // the bytes that one request of an upload carries
 	account  post.Account
 	owner    adapters.Owner
 }
@@ -57,7 +61,7 @@ var (
 	_ adapters.Refresher   = (*adapter)(nil)
 )
 
-func open(env adapters.Env) (adapters.Adapter, error) {
+func open(env adapters.Env, chunk int64) (adapters.Adapter, error) {
 	s, clientSecret, err := decodeSettings(env)
 	if err != nil {
 		return nil, err
@@ -75,7 +79,7 @@ func open(env adapters.Env) (adapters.Adapter, error) {
 	}
 	return &adapter{
 		channel: env.Account.Identity, settings: s, tokens: t, client: client, service: service, now: env.Now,
-		pacific: pacific(), account: env.Account,
+		pacific: pacific(), chunk: chunk, account: env.Account,
 	}, nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"crier/adapters"
 	"crier/adapters/adaptertest"
+	"crier/adapters/youtube"
 	"crier/internal/post"
 	"crier/internal/sandbox"
 	"crier/internal/sandbox/discovery"
@@ -250,6 +251,26 @@ func TestUploadGoesOnAfterAFault(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAChunkIsEightMebibytes plays the driver as it is shipped; the other tests upload films of several chunks in
+// smaller ones.
+func TestAChunkIsEightMebibytes(t *testing.T) {
+	t.Parallel()
+	s := suite()
+	s.Driver = youtube.Driver()
+	long := film(3, 9<<20)
+	s.Files = append(s.Files, long)
+	adaptertest.Bubble(t, &s, func(t *testing.T, r *adaptertest.Rig) {
+		content := s.Samples[0].Content
+		content.Media = []post.Media{long.Media}
+		if err := r.Delivery(content).All(r.Open(0)); err != nil {
+			t.Fatal(err)
+		}
+		if acts := r.Public(); len(acts) != 1 || acts[0].Media[0] != long.Media.ID || chunks(r) != 2 {
+			t.Errorf("%d chunks, acts: %+v; want two, and the film", chunks(r), acts)
+		}
+	})
 }
 
 func TestUploadNeverGoesOnWithAnotherFile(t *testing.T) {

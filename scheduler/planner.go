@@ -38,9 +38,7 @@ type Planner struct {
 	Store   PlannerStore
 	Compose Compose
 	Now     func() time.Time
-	// Nudge is called when something was made.
-	Nudge func()
-	Log   *slog.Logger
+	Log     *slog.Logger
 }
 
 // Plan makes the occurrences of every series up to PlanAhead. One bad series never keeps the others waiting; the
@@ -51,16 +49,11 @@ func (p *Planner) Plan(ctx context.Context) error {
 		return fmt.Errorf("listing the series: %w", err)
 	}
 	var errs []error
-	made := 0
 	for _, s := range all {
-		n, err := p.one(ctx, s)
-		made += n
+		err := p.one(ctx, s)
 		if err != nil && !errors.Is(err, store.ErrStale) && ctx.Err() == nil {
 			errs = append(errs, fmt.Errorf("series %s: %w", s.ID, err))
 		}
-	}
-	if made > 0 && p.Nudge != nil {
-		p.Nudge()
 	}
 	return errors.Join(errs...)
 }
@@ -71,11 +64,7 @@ func (p *Planner) PlanOne(ctx context.Context, id post.ID) error {
 	if err != nil {
 		return fmt.Errorf("reading the series: %w", err)
 	}
-	n, err := p.one(ctx, s)
-	if n > 0 && p.Nudge != nil {
-		p.Nudge()
-	}
-	return err
+	return p.one(ctx, s)
 }
 
 // Spec is the recurrence of a series.
@@ -88,13 +77,13 @@ func Spec(s store.Series) recurrence.Spec {
 	return spec
 }
 
-func (p *Planner) one(ctx context.Context, s store.Series) (int, error) {
+func (p *Planner) one(ctx context.Context, s store.Series) error {
 	if s.Deleted || len(s.Posts) == 0 {
-		return 0, nil
+		return nil
 	}
 	rule, err := recurrence.Parse(Spec(s))
 	if err != nil {
-		return 0, fmt.Errorf("reading the rule: %w", err)
+		return fmt.Errorf("reading the rule: %w", err)
 	}
 	now := post.Instant(p.Now())
 	from := s.Planned
@@ -113,7 +102,7 @@ func (p *Planner) one(ctx context.Context, s store.Series) (int, error) {
 		}
 		run, err := p.Compose(ctx, s, s.Posts[used%len(s.Posts)], o)
 		if err != nil {
-			return 0, fmt.Errorf("composing post %d of the pool: %w", used%len(s.Posts), err)
+			return fmt.Errorf("composing post %d of the pool: %w", used%len(s.Posts), err)
 		}
 		for _, why := range run.Refused {
 			p.Log.WarnContext(ctx, "a run of a series cannot be sent", "series", s.ID, "run", o.Key, "reason", why)
@@ -122,13 +111,12 @@ func (p *Planner) one(ctx context.Context, s store.Series) (int, error) {
 		used++
 	}
 	if len(runs) == 0 && !planned.After(s.Planned) {
-		return 0, nil
+		return nil
 	}
-	n, err := p.Store.Materialize(ctx, store.Write{Now: now, Actor: "crier"}, s.ID, s.Revision, planned, used, runs)
-	if err != nil {
-		return n, fmt.Errorf("writing the occurrences: %w", err)
+	if _, err := p.Store.Materialize(ctx, store.Write{Now: now, Actor: "crier"}, s.ID, s.Revision, planned, used, runs); err != nil {
+		return fmt.Errorf("writing the occurrences: %w", err)
 	}
-	return n, nil
+	return nil
 }
 
 // latestOf lists the occurrences in (from, until], of those before now only the latest: a series catches up with at
@@ -173,7 +161,7 @@ func (p *Planner) CatchUp(ctx context.Context) error {
 		return nil
 	}
 	for _, s := range all {
-		if _, err := p.one(ctx, s); err != nil && !errors.Is(err, store.ErrStale) && ctx.Err() == nil {
+		if err := p.one(ctx, s); err != nil && !errors.Is(err, store.ErrStale) && ctx.Err() == nil {
 			p.Log.ErrorContext(ctx, "the runs of a series cannot be made", "series", s.ID, "error", err)
 		}
 	}

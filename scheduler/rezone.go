@@ -34,8 +34,7 @@ func (p *Planner) Rezone(ctx context.Context) error {
 func (p *Planner) rezone(ctx context.Context, ahead time.Duration) error {
 	now := post.Instant(p.Now())
 	zones := make(map[string]*time.Location)
-	moved := 0
-	err := p.eachScheduled(ctx, now.Add(ahead), func(d post.Delivery) error {
+	return p.eachScheduled(ctx, now.Add(ahead), func(d post.Delivery) error {
 		local, ok := localTime(&d)
 		zone := loaded(d.TimeZone, zones)
 		if !ok || zone == nil || d.Begun() || d.Attempts > 0 {
@@ -61,13 +60,8 @@ func (p *Planner) rezone(ctx context.Context, ahead time.Duration) error {
 		}
 		p.Log.WarnContext(ctx, "the rules of a time zone have changed: a delivery keeps its local time and moves",
 			"delivery", d.ID, "zone", d.TimeZone, "local", d.LocalDue, "from", d.Due, "to", means)
-		moved++
 		return nil
 	})
-	if moved > 0 && p.Nudge != nil {
-		p.Nudge()
-	}
-	return err
 }
 
 // localTime is the local time of a delivery; of a run of a series, the one that its rule asks for. Runs that count

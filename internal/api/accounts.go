@@ -133,7 +133,6 @@ func (c *call) onAccount(ctx context.Context, ask func(team.Principal, post.Acco
 	if err := do(w, v); err != nil {
 		return nil, fmt.Errorf("changing the account: %w", err)
 	}
-	c.Scheduler.Nudge()
 	return c.told(func() (*answer, error) { return c.getAccount(ctx) })
 }
 

@@ -38,8 +38,6 @@ const Base = "/api/v1"
 type Scheduler interface {
 	// Status says how it is doing, for the accounts that of reports true for; nil stands for all.
 	Status(of func(post.AccountKey) bool) scheduler.Status
-	// Nudge wakes the clock after a write. It must not block.
-	Nudge()
 	// Verify asks the platform whose token the account holds; store.ErrNotFound when nothing here speaks for it.
 	Verify(ctx context.Context, key post.AccountKey) error
 }
@@ -106,8 +104,8 @@ type api struct {
 
 	// work holds a token of each request at work, waiters one of each that waits for its post to settle.
 	work, waiters chan struct{}
-	// hands holds a token of each request that computes or writes now: see atHand.
-	hands chan struct{}
+	// reading and writing hold a token of each request that does so now: see atHand.
+	reading, writing chan struct{}
 
 	mu       sync.Mutex
 	limiters map[string]*rate.Limiter
@@ -145,7 +143,7 @@ func New(d Deps) (http.Handler, error) {
 	a := &api{
 		Deps: d, keys: make(map[string]store.Key), limiters: make(map[string]*rate.Limiter), running: make(map[string]bool),
 		work: make(chan struct{}, d.MaxAtWork), waiters: make(chan struct{}, max(d.MaxAtWork/2, 1)),
-		hands: make(chan struct{}, maxHands), sweepAt: minLimiters,
+		reading: make(chan struct{}, maxReading()), writing: make(chan struct{}, maxWriting), sweepAt: minLimiters,
 	}
 	for _, k := range d.ConfiguredKeys {
 		if _, twice := a.keys[k.ID]; twice {

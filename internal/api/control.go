@@ -78,7 +78,6 @@ func (c *call) pauseAll(ctx context.Context) (*answer, error) {
 	if err := c.Store.StopAll(ctx, c.write(stopped), stop); err != nil {
 		return nil, fmt.Errorf("stopping: %w", err)
 	}
-	c.Scheduler.Nudge()
 	c.Log.WarnContext(ctx, "stopped by a person", "person", c.who.Person, "kind", b.Kind, "brand", stop.Brand)
 	return c.told(func() (*answer, error) { return stopped(nil), nil })
 }
@@ -111,7 +110,6 @@ func (c *call) resumeAll(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resuming: %w", err)
 	}
-	c.Scheduler.Nudge()
 	c.Log.WarnContext(ctx, "resumed by a person", "person", c.who.Person, "kind", b.Kind, "brand", b.Brand)
 	return c.told(func() (*answer, error) { return c.status(ctx) })
 }

@@ -152,7 +152,6 @@ func (c *call) change(ctx context.Context, needed bool, verb string, prepare fun
 	if err != nil {
 		return nil, fmt.Errorf("changing the delivery: %w", err)
 	}
-	c.Scheduler.Nudge()
 	return s.answerDelivery(&after), nil
 }
 

@@ -56,7 +56,6 @@ func (c *call) patchPost(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("changing the post: %w", err)
 	}
-	c.Scheduler.Nudge()
 	return &answer{body: s.edited(&e), etag: tagOfPost(e.View.Version)}, nil
 }
 
@@ -83,7 +82,6 @@ func (c *call) deletePost(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cancelling the post: %w", err)
 	}
-	c.Scheduler.Nudge()
 	return &answer{body: s.edited(&e)}, nil
 }
 
@@ -124,6 +122,5 @@ func (c *call) submitPost(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("submitting the post: %w", err)
 	}
-	c.Scheduler.Nudge()
 	return s.answerPost(0, &view), nil
 }

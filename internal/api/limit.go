@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"runtime"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -36,15 +37,20 @@ func (a *api) atWork() (done func(), err error) {
 	return nil, p
 }
 
-// maxHands bounds the requests that compute or write at one moment. A thousand at once would keep the scheduler waiting
-// for its turn on the processor and behind a commit of a thousand writes; these few fill a commit as well.
-const maxHands = 64
+// maxWriting bounds the requests that write at one moment: these few fill a commit as well as a thousand, and a due post
+// that shares it does not wait for a thousand.
+const maxWriting = 32
 
-// atHand waits for a hand to do the request, which leave gives back.
-func (c *call) atHand(ctx context.Context) error {
+// maxReading bounds the requests that read, or are told whose key they bear, at one moment. They wait for no disk, so
+// more at once would answer none sooner. But whatever computes keeps the scheduler waiting for a processor, and a post
+// on its way waits for one a dozen times: with a thousand requests at it, seconds.
+func maxReading() int { return 2 * runtime.GOMAXPROCS(0) }
+
+// atHand waits for one of those hands to do the request, which leave gives back.
+func (c *call) atHand(ctx context.Context, hands chan struct{}) error {
 	select {
-	case c.hands <- struct{}{}:
-		c.handed = true
+	case hands <- struct{}{}:
+		c.hand = hands
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for a hand: %w", ctx.Err())
@@ -52,21 +58,21 @@ func (c *call) atHand(ctx context.Context) error {
 }
 
 func (c *call) leave() {
-	if c.handed {
-		c.handed = false
-		<-c.hands
+	if c.hand != nil {
+		<-c.hand
+		c.hand = nil
 	}
 }
 
 // slowly does what waits for somebody else, and keeps no hand from the others meanwhile.
 func (c *call) slowly(ctx context.Context, do func()) error {
-	if !c.handed {
-		do()
-		return nil
-	}
+	hands := c.hand
 	c.leave()
 	do()
-	return c.atHand(ctx)
+	if hands == nil {
+		return nil
+	}
+	return c.atHand(ctx, hands)
 }
 
 // limit takes one request from what the key has left. The header fields are those of the IETF's draft

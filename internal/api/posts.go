@@ -112,7 +112,6 @@ func (c *call) createPost(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing the post: %w", err)
 	}
-	c.Scheduler.Nudge()
 	if wait == 0 || r.At != "now" || r.Draft || !c.mayWait() {
 		return s.answerPost(http.StatusCreated, &view), nil
 	}

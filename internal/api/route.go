@@ -67,7 +67,7 @@ type call struct {
 	rendered *answer
 	// secret says that the answer holds a secret, so that it is stored sealed.
 	secret bool
-	handed bool // it has a hand: see atHand
+	hand   chan struct{} // the hands of which it has one, nil when it has none: see atHand
 }
 
 // wrap is what every request passes: its id, a net for panics, and answers for what no route takes.
@@ -217,6 +217,10 @@ func (a *api) fail(ctx context.Context, c *call, rt *route, err error) {
 }
 
 func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
+	if err := c.atHand(ctx, a.reading); err != nil {
+		return nil, err
+	}
+	defer c.leave()
 	var err error
 	if c.who, err = a.principal(ctx, c.r, c.at); err != nil {
 		return nil, err
@@ -230,6 +234,13 @@ func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
 	if c.query, err = readQuery(c.r.URL, rt.query); err != nil {
 		return nil, err
 	}
+	hands := a.reading
+	if rt.method != http.MethodGet {
+		hands = a.writing
+	}
+	if hands == a.writing || rt.file || c.r.Body != http.NoBody {
+		c.leave() // bodies and files come and go as slowly as the client likes
+	}
 	if err := c.readBody(rt); err != nil {
 		return nil, err
 	}
@@ -238,11 +249,10 @@ func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
 		return nil, err
 	}
 	defer done()
-	if !rt.multipart && !rt.file { // whose files come and go as slowly as the client likes
-		if err := c.atHand(ctx); err != nil {
+	if c.hand == nil && !rt.multipart && !rt.file {
+		if err := c.atHand(ctx, hands); err != nil {
 			return nil, err
 		}
-		defer c.leave()
 	}
 	if _, keyed := c.r.Header["Idempotency-Key"]; rt.method != http.MethodPost || !keyed {
 		return rt.handle(ctx, c)

@@ -204,7 +204,6 @@ func (c *call) planned(ctx context.Context, id post.ID) {
 			c.Log.WarnContext(ctx, "the runs of a series are made later", "series", id, "error", err)
 		}
 	}
-	c.Scheduler.Nudge()
 }
 
 func (c *call) listSeries(ctx context.Context) (*answer, error) {
@@ -336,7 +335,6 @@ func (c *call) deleteSeries(ctx context.Context) (*answer, error) {
 	if err := c.Store.DeleteSeries(ctx, c.effect(), x.ID, x.Version); err != nil {
 		return nil, fmt.Errorf("ending the series: %w", err)
 	}
-	c.Scheduler.Nudge()
 	return &answer{}, nil
 }
 
@@ -390,7 +388,6 @@ func (c *call) skipRun(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("leaving a run out: %w", err)
 	}
-	c.Scheduler.Nudge()
 	return c.told(func() (*answer, error) { return c.getSeries(ctx) })
 }
 

@@ -21,7 +21,7 @@ import (
 // serveAPI makes the API and the page over the scheduler and the store.
 func (a *App) serveAPI(outlets []scheduler.Outlet, secrets config.Secrets) error {
 	a.planner = &scheduler.Planner{
-		Store: a.store, Compose: a.composeRun, Now: a.opts.Now, Nudge: a.sched.Nudge, Log: a.opts.Log,
+		Store: a.store, Compose: a.composeRun, Now: a.opts.Now, Log: a.opts.Log,
 	}
 	fetcher, err := media.NewFetcher(media.FetchConfig{Allow: a.cfg.Outgoing.Allow})
 	if err != nil {

@@ -150,6 +150,24 @@ func TestSlowBodiesDoNotKeepOthersOutForLong(t *testing.T) {
 	cut(t, slow)
 }
 
+func TestBodiesThatNeverComeKeepNobodyFromTheWork(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"POST /api/v1/posts", "PATCH /api/v1/posts/x", "GET /api/v1/status"} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			const clients = 100 // more than are worked on at one moment
+			url := newTown(t).limited(t, app.HTTPLimits{Connections: clients + 10, Stall: time.Hour})
+			slow := connect(t, url, clients, line+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+app.DemoKey+"\r\nContent-Length: 1000\r\n\r\n{")
+			for range 3 {
+				honest(t, url)
+			}
+			for _, c := range slow {
+				_ = c.Close()
+			}
+		})
+	}
+}
+
 // lags gives how late each commit was that the platforms have got, by the number at the end of its text.
 func (w *world) lags(due map[string]time.Time) *times {
 	out := &times{}

@@ -86,6 +86,7 @@ func (s *Store) ReleaseLane(ctx context.Context, w store.Write, account post.Acc
 		if l.stored == nil {
 			return nil, fmt.Errorf("account %s: %w", account, store.ErrNotFound)
 		}
+		t.wake = true // what lies further ahead may be prepared again
 		if err := t.release(l, cause{now: now, actor: w.Actor}, late, reasons); err != nil || w.Once == nil {
 			return nil, err
 		}

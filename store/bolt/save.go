@@ -210,7 +210,7 @@ func (t *tx) index(before, after *post.Delivery) error {
 			return err
 		}
 	}
-	if !nextLook(after).IsZero() {
+	if !nextLook(after).IsZero() || prepares(after) {
 		t.wake = true
 	}
 	return nil

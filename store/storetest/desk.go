@@ -425,15 +425,38 @@ func runDesk(t *testing.T, b Backend) {
 	t.Run("a write wakes", func(t *testing.T) {
 		t.Parallel()
 		f := open(t, b)
-		select {
-		case <-f.s.Wake():
-		default:
-		}
-		f.schedule(f.now, acme)
-		select {
-		case <-f.s.Wake():
-		default:
-			t.Error("nobody was woken")
+		far := f.now.Add(time.Hour)
+		for _, step := range []struct {
+			name  string
+			do    func()
+			wakes bool
+		}{
+			{"what is due", func() { f.schedule(f.now, acme) }, true},
+			{"what is due behind another", func() { f.schedule(far, acme) }, false},
+			{"what has to be prepared behind another", func() {
+				n := f.draft(far, acme)
+				n.Deliveries[0].NeedsPrepare = true
+				f.create(n)
+			}, true},
+			{"a hold", func() {
+				f.ok(f.s.HoldLane(t.Context(), f.by("ann"), store.HoldOn{Account: acme, Hold: post.Hold{Reason: post.HoldPaused, Since: f.now}}))
+			}, false},
+			{"its end", func() { f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), acme, store.LateApply, post.HoldPaused)) }, true},
+		} {
+			select {
+			case <-f.s.Wake():
+			default:
+			}
+			step.do()
+			woken := false
+			select {
+			case <-f.s.Wake():
+				woken = true
+			default:
+			}
+			if woken != step.wakes {
+				t.Errorf("%s: somebody was woken: %t, want %t", step.name, woken, step.wakes)
+			}
 		}
 		f.ok(f.s.Writable(t.Context()))
 	})

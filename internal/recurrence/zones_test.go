@@ -25,7 +25,8 @@ var (
 	lastDay  = time.Date(2029, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// allZones returns every zone of the toolchain's database, one of each set of names with the same data.
+// allZones returns every zone of the toolchain's database, one of each set of names with the same data; under the race
+// detector only some of them, see stride.
 func allZones(t *testing.T) []string {
 	t.Helper()
 	//nolint:staticcheck // The tests run where the tree of the toolchain is.
@@ -58,7 +59,11 @@ func allZones(t *testing.T) []string {
 	if names < 400 || len(zones) < 200 {
 		t.Fatalf("the database has %d names for %d zones, want more than 400 for 200", names, len(zones))
 	}
-	return zones
+	few := zones[:0]
+	for i := 0; i < len(zones); i += stride {
+		few = append(few, zones[i])
+	}
+	return few
 }
 
 // transitions returns the changes of offset of a zone in those years.
@@ -262,8 +267,8 @@ func TestHourlyRulesCountEveryPassOfTheClock(t *testing.T) {
 					}
 				}
 			}
-			if changes < 400 {
-				t.Errorf("%d changes of offset were tried, want more than 400", changes)
+			if want := 400 / stride; changes < want {
+				t.Errorf("%d changes of offset were tried, want more than %d", changes, want)
 			}
 		})
 	}

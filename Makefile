@@ -96,7 +96,7 @@ cover: ## coverage over all packages, as coverage.html
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	$(GO) tool cover -func=coverage.out | tail -n 1
 
-bench: ## how fast and how light, as one table: each burst BENCHCOUNT (3) times, a quarter of an hour of a quiet machine
+bench: ## how fast and how light, as one table: each burst BENCHCOUNT (3) times, ten minutes of a quiet machine
 	@mkdir -p bin
 	$(GO) test -p 1 ./store/bolt -run '^$$' -bench 'Due|OneLane' -benchtime 3x -count $(BENCHCOUNT) -queued 0 -timeout 60m | tee bin/bench.txt
 	$(GO) test -p 1 ./store/bolt -run '^$$' -bench Open -benchtime 5x -queued $(BENCHQUEUED) -timeout 60m | tee -a bin/bench.txt

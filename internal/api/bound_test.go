@@ -274,7 +274,7 @@ func TestFewRequestsAreWorkedOnAtOneMomentAndTheOthersWaitTheirTurn(t *testing.T
 		most               int64
 	}{
 		{"GET", "/api/v1/accounts", "", http.StatusOK, 2 * int64(runtime.GOMAXPROCS(0))},
-		{"POST", posts, `{"text":"number #","targets":["acme-x"],"at":"2027-01-01T09:00"}`, http.StatusCreated, 32},
+		{"POST", posts, `{"text":"number #","targets":["acme-x"],"at":"2027-01-01T09:00"}`, http.StatusCreated, 48},
 	} {
 		t.Run(tt.method, func(t *testing.T) {
 			t.Parallel()

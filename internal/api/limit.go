@@ -39,7 +39,7 @@ func (a *api) atWork() (done func(), err error) {
 
 // maxWriting bounds the requests that write at one moment: these few fill a commit as well as a thousand, and a due post
 // that shares it does not wait for a thousand.
-const maxWriting = 32
+const maxWriting = 48
 
 // maxReading bounds the requests that read, or are told whose key they bear, at one moment. They wait for no disk, so
 // more at once would answer none sooner. But whatever computes keeps the scheduler waiting for a processor, and a post

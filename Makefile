@@ -22,7 +22,7 @@ PEERS       ?=
 # Files that tests write and that are committed: the OpenAPI document.
 GENERATED := internal/api/openapi.yaml
 
-.PHONY: help build run demo test race short fuzz e2e crash sim overload faults lint fmt fmt-check generate verify cover bench bench-peers vuln check clean
+.PHONY: help build run demo test race zones short fuzz e2e crash sim overload faults lint fmt fmt-check generate verify cover bench bench-peers vuln check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ test: ## every test (GOTESTFLAGS=-race adds the race detector)
 
 race: ## every test with the race detector
 	$(MAKE) test GOTESTFLAGS=-race
+
+zones: ## the rules of recurrence in every zone; under the race detector they play every tenth
+	$(GO) test ./internal/recurrence
 
 short: ## the tests that take no time
 	$(GO) test -short ./...
@@ -111,7 +114,7 @@ bench-peers: ## the same burst beside River and asynq; needs PostgreSQL and Redi
 vuln: ## known vulnerabilities in what is linked; needs the network
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...
 
-check: fmt-check lint race crash verify ## what .ci/run runs, fuzzing aside
+check: fmt-check lint race zones sim crash verify ## what .ci/run runs, fuzzing aside
 
 clean: ## remove what the targets above made
 	rm -rf bin coverage.out coverage.html

@@ -104,8 +104,8 @@ type api struct {
 
 	// work holds a token of each request at work, waiters one of each that waits for its post to settle.
 	work, waiters chan struct{}
-	// reading and writing hold a token of each request that does so now: see atHand.
-	reading, writing chan struct{}
+	// asking, reading and writing hold a token of each request that does so now: see atHand.
+	asking, reading, writing chan struct{}
 
 	mu       sync.Mutex
 	limiters map[string]*rate.Limiter
@@ -143,7 +143,7 @@ func New(d Deps) (http.Handler, error) {
 	a := &api{
 		Deps: d, keys: make(map[string]store.Key), limiters: make(map[string]*rate.Limiter), running: make(map[string]bool),
 		work: make(chan struct{}, d.MaxAtWork), waiters: make(chan struct{}, max(d.MaxAtWork/2, 1)),
-		reading: make(chan struct{}, maxReading()), writing: make(chan struct{}, maxWriting), sweepAt: minLimiters,
+		asking: make(chan struct{}, maxAsking()), reading: make(chan struct{}, maxReading()), writing: make(chan struct{}, maxWriting), sweepAt: minLimiters,
 	}
 	for _, k := range d.ConfiguredKeys {
 		if _, twice := a.keys[k.ID]; twice {

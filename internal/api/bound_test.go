@@ -273,7 +273,7 @@ func TestFewRequestsAreWorkedOnAtOneMomentAndTheOthersWaitTheirTurn(t *testing.T
 		status             int
 		most               int64
 	}{
-		{"GET", "/api/v1/accounts", "", http.StatusOK, 2 * int64(runtime.GOMAXPROCS(0))},
+		{"GET", "/api/v1/accounts", "", http.StatusOK, 4 * int64(runtime.GOMAXPROCS(0))},
 		{"POST", posts, `{"text":"number #","targets":["acme-x"],"at":"2027-01-01T09:00"}`, http.StatusCreated, 48},
 	} {
 		t.Run(tt.method, func(t *testing.T) {
@@ -307,6 +307,57 @@ func TestFewRequestsAreWorkedOnAtOneMomentAndTheOthersWaitTheirTurn(t *testing.T
 			}
 		})
 	}
+}
+
+// endless is a store whose list of posts takes until it is told to come.
+type endless struct {
+	store.Store
+	now  *atomic.Int64
+	open <-chan struct{}
+}
+
+func (e endless) ListPosts(ctx context.Context, f store.Filter) (store.PostPage, error) {
+	e.now.Add(1)
+	<-e.open
+	return e.Store.ListPosts(ctx, f)
+}
+
+func TestLongReadsKeepNobodyFromPosting(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	e := endless{h.store, &atomic.Int64{}, make(chan struct{})}
+	open := make(chan struct{})
+	e.open = open
+	h.deps.Store = e
+	h.open()
+	reading := 4 * runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	for range 3 * reading {
+		wg.Go(func() {
+			r := httptest.NewRequestWithContext(t.Context(), "GET", posts, http.NoBody)
+			r.Header.Set("Authorization", "Bearer "+keyOf("jo"))
+			h.handler.ServeHTTP(httptest.NewRecorder(), r)
+		})
+	}
+	h.until(func() bool { return e.now.Load() == int64(reading) })
+	done := make(chan int, 1)
+	go func() {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), "POST", posts, strings.NewReader(`{"text":"meanwhile","targets":["acme-x"],"at":"now"}`))
+		r.Header.Set("Authorization", "Bearer "+keyOf("jo"))
+		h.handler.ServeHTTP(w, r)
+		done <- w.Code
+	}()
+	select {
+	case status := <-done:
+		if status != http.StatusCreated {
+			t.Errorf("status %d", status)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("reads keep a post waiting")
+	}
+	close(open)
+	wg.Wait()
 }
 
 func TestWhoWaitsForItsPostKeepsNoOtherWaiting(t *testing.T) {

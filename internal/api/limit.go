@@ -41,10 +41,14 @@ func (a *api) atWork() (done func(), err error) {
 // that shares it does not wait for a thousand.
 const maxWriting = 48
 
-// maxReading bounds the requests that read, or are told whose key they bear, at one moment. They wait for no disk, so
-// more at once would answer none sooner. But whatever computes keeps the scheduler waiting for a processor, and a post
-// on its way waits for one a dozen times: with a thousand requests at it, seconds.
-func maxReading() int { return 2 * runtime.GOMAXPROCS(0) }
+// maxReading bounds the requests that read at one moment. They wait for no disk, so more at once would answer none sooner.
+// But whatever computes keeps the scheduler waiting for a processor, and a post on its way waits for one a dozen times:
+// with a thousand requests at it, seconds.
+func maxReading() int { return 4 * runtime.GOMAXPROCS(0) }
+
+// maxAsking bounds the requests that are told whose key they bear at one moment. That is short and apart from the reading,
+// so that a few long reads keep nobody from pausing or posting.
+func maxAsking() int { return 2 * runtime.GOMAXPROCS(0) }
 
 // atHand waits for one of those hands to do the request, which leave gives back.
 func (c *call) atHand(ctx context.Context, hands chan struct{}) error {

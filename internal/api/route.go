@@ -217,7 +217,7 @@ func (a *api) fail(ctx context.Context, c *call, rt *route, err error) {
 }
 
 func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
-	if err := c.atHand(ctx, a.reading); err != nil {
+	if err := c.atHand(ctx, a.asking); err != nil {
 		return nil, err
 	}
 	defer c.leave()
@@ -234,13 +234,7 @@ func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
 	if c.query, err = readQuery(c.r.URL, rt.query); err != nil {
 		return nil, err
 	}
-	hands := a.reading
-	if rt.method != http.MethodGet {
-		hands = a.writing
-	}
-	if hands == a.writing || rt.file || c.r.Body != http.NoBody {
-		c.leave() // bodies and files come and go as slowly as the client likes
-	}
+	c.leave() // a body comes as slowly as the client likes
 	if err := c.readBody(rt); err != nil {
 		return nil, err
 	}
@@ -249,7 +243,11 @@ func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
 		return nil, err
 	}
 	defer done()
-	if c.hand == nil && !rt.multipart && !rt.file {
+	if !rt.multipart && !rt.file { // whose files come and go as slowly as the client likes
+		hands := a.writing
+		if rt.method == http.MethodGet {
+			hands = a.reading
+		}
 		if err := c.atHand(ctx, hands); err != nil {
 			return nil, err
 		}

@@ -40,8 +40,9 @@ func TestLostAnswer(t *testing.T) {
 			t.Run(platform+" "+name, func(t *testing.T) {
 				t.Parallel()
 				d := begin(t)
-				fault.Platform, fault.Times = platform, 1
-				d.misbehave(fault)
+				here := fault
+				here.Platform, here.Times = platform, 1
+				d.misbehave(here)
 				target, identity := targetOf(platform, "Did it go out")
 				x := d.sam.post(m{"text": "Did it go out", "targets": []any{target}, "at": "now"}).Deliveries[0]
 				got := d.sam.await(x.ID, "published")

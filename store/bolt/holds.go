@@ -202,7 +202,7 @@ func stopKey(kind post.Kind, brand string) []byte { return pairKey(string(kind),
 // StopAll sets a stop.
 func (s *Store) StopAll(ctx context.Context, w store.Write, stop store.Stop) error {
 	return s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
-		t.stopped = false
+		t.stopped, t.wake = false, true // it may end sooner than the one that it replaces
 		if err := t.putJSON(bStop, stopKey(stop.Kind, stop.Brand), stop); err != nil {
 			return nil, err
 		}

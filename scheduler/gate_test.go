@@ -24,7 +24,7 @@ func TestTheGateStopsACommitBeforeItsFirstByte(t *testing.T) {
 		"a pause": {
 			func(w *world, _ post.ID) { pause(w) },
 			func(w *world, _ post.ID) {
-				w.ok(w.store.ReleaseLane(w.t.Context(), w.by(), w.key("acme"), store.LateApply, post.HoldPaused))
+				w.ok(w.store.ReleaseLane(w.t.Context(), w.by(), store.Release{Account: w.key("acme"), Late: store.LateApply, Reasons: []post.HoldReason{post.HoldPaused}}))
 			},
 			post.Scheduled, post.Published, 1,
 		},

@@ -299,7 +299,10 @@ func (s *Scheduler) trust(ctx context.Context, l *lane, w store.Write) *adapters
 		if h.Reason != post.HoldNeedsReconnect && h.Reason != post.HoldWrongIdentity {
 			continue
 		}
-		err := s.cfg.Store.ReleaseLane(ctx, w, l.account.Key(), store.LateApply, post.HoldNeedsReconnect, post.HoldWrongIdentity)
+		err := s.cfg.Store.ReleaseLane(ctx, w, store.Release{
+			Account: l.account.Key(), Late: store.LateApply,
+			Reasons: []post.HoldReason{post.HoldNeedsReconnect, post.HoldWrongIdentity},
+		})
 		if err != nil {
 			return absent(adapters.Server, "the account's hold cannot be ended", err)
 		}

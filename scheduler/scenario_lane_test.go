@@ -368,7 +368,7 @@ func TestCancelAndPauseInFlightThenA429(t *testing.T) {
 				w.pass(2 * time.Minute)
 				if tc.pause {
 					w.said("acme-id") // the platform's limit is over, the person's pause is not
-					w.ok(w.store.ReleaseLane(w.t.Context(), w.by(), w.key("acme"), store.LateApply, post.HoldPaused))
+					w.ok(w.store.ReleaseLane(w.t.Context(), w.by(), store.Release{Account: w.key("acme"), Late: store.LateApply, Reasons: []post.HoldReason{post.HoldPaused}}))
 				}
 				w.pass(time.Minute)
 				w.is(id, tc.want)

@@ -87,7 +87,7 @@ func TestAStoreRestoredFromYesterday(t *testing.T) {
 					t.Errorf("the account is %s", got)
 				}
 				// A person has looked: what yesterday's store believes to be due and is out since is missed.
-				w.ok(w.store.ReleaseLane(w.t.Context(), w.by(), w.key("acme"), store.LateMiss, post.HoldRestored))
+				w.ok(w.store.ReleaseLane(w.t.Context(), w.by(), store.Release{Account: w.key("acme"), Late: store.LateMiss, Reasons: []post.HoldReason{post.HoldRestored}}))
 				days(48*time.Hour, w)
 				w.once()
 				if last := w.p.texts("acme-id"); !slices.Contains(last, "soon after") || !slices.Contains(last, "s10") {

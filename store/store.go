@@ -129,9 +129,9 @@ type Queue interface {
 	// HoldLane holds one account's lane, or that of every account of an app, replacing a hold of the same reason. The
 	// result of w.Once is the account's AccountView; nothing for an app.
 	HoldLane(ctx context.Context, w Write, on HoldOn) error
-	// ReleaseLane ends holds of these reasons on an account's lane; late says what becomes of what is overdue. Where
-	// none of them stands it does nothing. The result of w.Once is AccountView.
-	ReleaseLane(ctx context.Context, w Write, account post.AccountKey, late Late, reasons ...post.HoldReason) error
+	// ReleaseLane ends holds on an account's lane. Where none of them stands it does nothing. The result of w.Once is
+	// AccountView.
+	ReleaseLane(ctx context.Context, w Write, r Release) error
 	// ReceiptTaken reports whether a part already holds the receipt.
 	ReceiptTaken(ctx context.Context, p post.Platform, remoteID string) (bool, error)
 }
@@ -165,8 +165,19 @@ type Result struct {
 // HoldOn is a hold on one account, or on every account of App when that is set.
 type HoldOn struct {
 	Account post.AccountKey
+	// Version is the account's as it was read, 0 for any: ErrStale when it is another by now.
+	Version uint64
 	App     string
 	Hold    post.Hold
+}
+
+// Release ends holds on one account.
+type Release struct {
+	Account post.AccountKey
+	Version uint64 // as in HoldOn
+	Reasons []post.HoldReason
+	// Late says what becomes of what is overdue.
+	Late Late
 }
 
 // Turned is what a turn did.

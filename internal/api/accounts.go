@@ -94,7 +94,7 @@ func (c *call) pauseAccount(ctx context.Context) (*answer, error) {
 	}
 	return c.onAccount(ctx, c.Directory.Pause, func(w store.Write, v store.AccountView) error {
 		hold := post.Hold{Reason: post.HoldPaused, Since: c.at, Detail: b.Reason, By: c.who.Person}
-		return c.Store.HoldLane(ctx, w, store.HoldOn{Account: v.Account.Key(), Hold: hold})
+		return c.Store.HoldLane(ctx, w, store.HoldOn{Account: v.Account.Key(), Version: c.asked(v.Version), Hold: hold})
 	})
 }
 
@@ -110,7 +110,10 @@ func (c *call) resumeAccount(ctx context.Context) (*answer, error) {
 		return nil, err
 	}
 	return c.onAccount(ctx, c.Directory.Pause, func(w store.Write, v store.AccountView) error {
-		return c.Store.ReleaseLane(ctx, w, v.Account.Key(), late, post.HoldPaused, post.HoldRestored)
+		return c.Store.ReleaseLane(ctx, w, store.Release{
+			Account: v.Account.Key(), Version: c.asked(v.Version), Late: late,
+			Reasons: []post.HoldReason{post.HoldPaused, post.HoldRestored},
+		})
 	})
 }
 
@@ -148,11 +151,8 @@ func (c *call) verifyAccount(ctx context.Context) (*answer, error) {
 		return nil, err
 	}
 	var out Verified
-	var verified error
-	if err := c.slowly(ctx, func() { verified = c.Scheduler.Verify(ctx, v.Account.Key()) }); err != nil {
-		return nil, err
-	}
-	switch err := verified; {
+	err = c.slowly(ctx, func() error { return c.Scheduler.Verify(ctx, v.Account.Key()) })
+	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, invalid("account", "not_supported", "nothing asks a platform for this account: a person posts by hand, or it is no longer configured")
 	case err != nil:

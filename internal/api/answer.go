@@ -16,8 +16,9 @@ import (
 
 // answer is what a client is told.
 type answer struct {
-	status   int // 0 is 200
-	body     any // nil with 204
+	status   int    // 0 is 200
+	body     any    // nil with 204
+	text     []byte // body as it is sent: see encode
 	etag     string
 	location string
 	next     string // cursor of the next page
@@ -35,18 +36,23 @@ type stored struct {
 	Sealed []byte `json:"sealed,omitempty"`
 }
 
-// send writes the answer.
+// encode makes the answer's text.
+func (out *answer) encode() (err error) {
+	if out.body == nil {
+		return nil
+	}
+	if out.text, err = json.Marshal(out.body); err != nil {
+		return fmt.Errorf("writing an answer: %w", err)
+	}
+	return nil
+}
+
+// send writes an answer that has been encoded.
 func (c *call) send(out *answer) error {
 	if out == nil {
 		return nil // the handler has written it
 	}
-	var body []byte
-	if out.body != nil {
-		var err error
-		if body, err = json.Marshal(out.body); err != nil {
-			return fmt.Errorf("writing an answer: %w", err)
-		}
-	}
+	body := out.text
 	reading := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
 	if reading && out.etag != "" {
 		if err := c.precondition(out.etag, false); err != nil {

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-	"golang.org/x/time/rate"
 
 	"crier/adapters"
 	"crier/internal/civil"
@@ -107,9 +106,9 @@ type api struct {
 	// asking, reading and writing hold a token of each request that does so now: see atHand.
 	asking, reading, writing chan struct{}
 
-	mu       sync.Mutex
-	limiters map[string]*rate.Limiter
-	// sweepAt is how many limiters there are when those that limit nobody are dropped.
+	mu    sync.Mutex
+	users map[string]*user // by key
+	// sweepAt is how many users there are when those that rest are forgotten.
 	sweepAt int
 	running map[string]bool // idempotency keys whose first request has not ended
 
@@ -141,9 +140,9 @@ func New(d Deps) (http.Handler, error) {
 		d.Stall = 30 * time.Second
 	}
 	a := &api{
-		Deps: d, keys: make(map[string]store.Key), limiters: make(map[string]*rate.Limiter), running: make(map[string]bool),
+		Deps: d, keys: make(map[string]store.Key), users: make(map[string]*user), running: make(map[string]bool),
 		work: make(chan struct{}, d.MaxAtWork), waiters: make(chan struct{}, max(d.MaxAtWork/2, 1)),
-		asking: make(chan struct{}, maxAsking()), reading: make(chan struct{}, maxReading()), writing: make(chan struct{}, maxWriting), sweepAt: minLimiters,
+		asking: make(chan struct{}, maxAsking()), reading: make(chan struct{}, maxReading()), writing: make(chan struct{}, maxWriting), sweepAt: minUsers,
 	}
 	for _, k := range d.ConfiguredKeys {
 		if _, twice := a.keys[k.ID]; twice {

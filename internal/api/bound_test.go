@@ -9,10 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,25 +18,12 @@ import (
 	"crier/store"
 )
 
-// opened is a body that tells when it begins to be read: its request is at work then.
-type opened struct {
-	io.Reader
-	once sync.Once
-	seen chan struct{}
-}
-
-func (o *opened) Read(b []byte) (int, error) {
-	o.once.Do(func() { close(o.seen) })
-	return o.Reader.Read(b)
-}
-
-// waiting makes a post and waits for it, which nobody sends; end lets it go and gives the answer. It returns when the
-// request is at work.
+// waiting makes a post and waits for it, which nobody sends; end lets it go and gives the answer. It returns when the post
+// is on disk: its request is at work, and stays so.
 func (h *house) waiting() (end func() *httptest.ResponseRecorder) {
 	h.t.Helper()
 	w := httptest.NewRecorder()
-	body := &opened{Reader: strings.NewReader(`{"text":"waits","targets":["acme-x"],"at":"now"}`), seen: make(chan struct{})}
-	r := httptest.NewRequestWithContext(h.t.Context(), "POST", posts, body)
+	r := httptest.NewRequestWithContext(h.t.Context(), "POST", posts, strings.NewReader(`{"text":"waits","targets":["acme-x"],"at":"now"}`))
 	r.Header.Set("Authorization", "Bearer "+keyOf("mia"))
 	r.Header.Set("Prefer", "wait=60")
 	over := make(chan struct{})
@@ -47,11 +31,10 @@ func (h *house) waiting() (end func() *httptest.ResponseRecorder) {
 		defer close(over)
 		h.handler.ServeHTTP(w, r)
 	}()
-	select {
-	case <-body.seen:
-	case <-over:
-		h.t.Fatalf("who should wait is answered %d %s", w.Code, w.Body)
-	}
+	h.until(func() bool {
+		all, err := h.store.ListPosts(h.t.Context(), store.Filter{Limit: 1})
+		return err == nil && len(all.Items) == 1
+	})
 	return func() *httptest.ResponseRecorder {
 		h.hub.Close()
 		<-over
@@ -247,144 +230,5 @@ func TestAClientThatNeverReadsItsAnswersIsLeft(t *testing.T) {
 	case <-ended:
 	case <-time.After(20 * time.Second):
 		t.Fatal("the connection is still open")
-	}
-}
-
-// busy is a store whose list of accounts, which every request reads, lets nobody go until it is told to.
-type busy struct {
-	store.Store
-	now, most *atomic.Int64
-	open      <-chan struct{}
-}
-
-func (b busy) ListAccounts(ctx context.Context) ([]store.AccountView, error) {
-	n := b.now.Add(1)
-	defer b.now.Add(-1)
-	for most := b.most.Load(); n > most && !b.most.CompareAndSwap(most, n); most = b.most.Load() {
-	}
-	<-b.open
-	return b.Store.ListAccounts(ctx)
-}
-
-func TestFewRequestsAreWorkedOnAtOneMomentAndTheOthersWaitTheirTurn(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		method, path, body string
-		status             int
-		most               int64
-	}{
-		{"GET", "/api/v1/accounts", "", http.StatusOK, 4 * int64(runtime.GOMAXPROCS(0))},
-		{"POST", posts, `{"text":"number #","targets":["acme-x"],"at":"2027-01-01T09:00"}`, http.StatusCreated, 48},
-	} {
-		t.Run(tt.method, func(t *testing.T) {
-			t.Parallel()
-			h := newHouse(t)
-			open := make(chan struct{})
-			b := busy{h.store, &atomic.Int64{}, &atomic.Int64{}, open}
-			h.deps.Store = b
-			h.open()
-			const clients = 300
-			var wg sync.WaitGroup
-			var done, arrived atomic.Int64
-			for i := range clients {
-				wg.Go(func() {
-					w := httptest.NewRecorder()
-					body := strings.ReplaceAll(tt.body, "#", strconv.Itoa(i))
-					r := httptest.NewRequestWithContext(t.Context(), tt.method, tt.path, strings.NewReader(body))
-					r.Header.Set("Authorization", "Bearer "+keyOf("jo"))
-					arrived.Add(1)
-					h.handler.ServeHTTP(w, r)
-					if w.Code == tt.status {
-						done.Add(1)
-					}
-				})
-			}
-			h.until(func() bool { return arrived.Load() == clients && b.now.Load() >= tt.most })
-			close(open)
-			wg.Wait()
-			if b.most.Load() > tt.most || done.Load() != clients {
-				t.Errorf("at most %d were at it at one moment, want %d; %d of %d were answered", b.most.Load(), tt.most, done.Load(), clients)
-			}
-		})
-	}
-}
-
-// endless is a store whose list of posts takes until it is told to come.
-type endless struct {
-	store.Store
-	now  *atomic.Int64
-	open <-chan struct{}
-}
-
-func (e endless) ListPosts(ctx context.Context, f store.Filter) (store.PostPage, error) {
-	e.now.Add(1)
-	<-e.open
-	return e.Store.ListPosts(ctx, f)
-}
-
-func TestLongReadsKeepNobodyFromPosting(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	e := endless{h.store, &atomic.Int64{}, make(chan struct{})}
-	open := make(chan struct{})
-	e.open = open
-	h.deps.Store = e
-	h.open()
-	reading := 4 * runtime.GOMAXPROCS(0)
-	var wg sync.WaitGroup
-	for range 3 * reading {
-		wg.Go(func() {
-			r := httptest.NewRequestWithContext(t.Context(), "GET", posts, http.NoBody)
-			r.Header.Set("Authorization", "Bearer "+keyOf("jo"))
-			h.handler.ServeHTTP(httptest.NewRecorder(), r)
-		})
-	}
-	h.until(func() bool { return e.now.Load() == int64(reading) })
-	done := make(chan int, 1)
-	go func() {
-		w := httptest.NewRecorder()
-		r := httptest.NewRequestWithContext(t.Context(), "POST", posts, strings.NewReader(`{"text":"meanwhile","targets":["acme-x"],"at":"now"}`))
-		r.Header.Set("Authorization", "Bearer "+keyOf("jo"))
-		h.handler.ServeHTTP(w, r)
-		done <- w.Code
-	}()
-	select {
-	case status := <-done:
-		if status != http.StatusCreated {
-			t.Errorf("status %d", status)
-		}
-	case <-time.After(20 * time.Second):
-		t.Error("reads keep a post waiting")
-	}
-	close(open)
-	wg.Wait()
-}
-
-func TestWhoWaitsForItsPostKeepsNoOtherWaiting(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	const waiting = 100 // more than there are hands
-	var wg sync.WaitGroup
-	var made atomic.Int64
-	for i := range waiting {
-		wg.Go(func() {
-			w := httptest.NewRecorder()
-			body := fmt.Sprintf(`{"text":"waits %d","targets":["acme-x"],"at":"now"}`, i)
-			r := httptest.NewRequestWithContext(t.Context(), "POST", posts, strings.NewReader(body))
-			r.Header.Set("Authorization", "Bearer "+keyOf("mia"))
-			r.Header.Set("Prefer", "wait=60")
-			h.handler.ServeHTTP(w, r)
-			if w.Code == http.StatusCreated {
-				made.Add(1)
-			}
-		})
-	}
-	h.until(func() bool {
-		return len(h.ask("jo", "GET", posts+"?limit=500", "").want(200).at("items").([]any)) == waiting
-	})
-	h.hub.Close()
-	wg.Wait()
-	if made.Load() != waiting {
-		t.Errorf("%d of %d were answered", made.Load(), waiting)
 	}
 }

@@ -87,13 +87,24 @@ func (c *call) visibleMedia(ctx context.Context, s *sight, ids []string) (map[st
 	return out, nil
 }
 
-// keepFile stores a file and what is known of it.
-func (c *call) keepFile(ctx context.Context, r io.Reader, alt string, w store.Write) (store.Media, error) {
-	info, err := c.Files.Put(ctx, r)
+// fetch stores the file at an address. Nothing is known of it yet: see remember.
+func (c *call) fetch(ctx context.Context, address, alt string) (m store.Media, err error) {
+	err = c.slowly(ctx, func() error {
+		return c.Fetcher.Fetch(ctx, address, func(body io.Reader) error {
+			info, err := c.Files.Put(ctx, body)
+			m = c.file(info, alt)
+			return err //nolint:wrapcheck // Fetch hands it on, and it is wrapped below
+		})
+	})
 	if err != nil {
-		return store.Media{}, fmt.Errorf("storing the file: %w", err)
+		return store.Media{}, fmt.Errorf("fetching a file: %w", err)
 	}
-	m, err := c.Store.PutMedia(ctx, w, c.file(info, alt))
+	return m, nil
+}
+
+// remember writes what is known of a stored file.
+func (c *call) remember(ctx context.Context, w store.Write, m store.Media) (store.Media, error) {
+	m, err := c.Store.PutMedia(ctx, w, m)
 	if err != nil {
 		return store.Media{}, fmt.Errorf("writing what is known of the file: %w", err)
 	}
@@ -149,17 +160,20 @@ func (c *call) uploadMedia(ctx context.Context) (*answer, error) {
 	}
 	var m store.Media
 	if c.streamed() {
-		m, err = c.multipart(ctx, created)
+		err = c.slowly(ctx, func() (err error) { m, err = c.multipart(ctx); return err })
 	} else {
-		m, err = c.fetched(ctx, created)
+		m, err = c.fetched(ctx)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if m, err = c.remember(ctx, c.write(created), m); err != nil {
 		return nil, err
 	}
 	return created(m), nil
 }
 
-func (c *call) fetched(ctx context.Context, created func(any) *answer) (m store.Media, err error) {
+func (c *call) fetched(ctx context.Context) (m store.Media, err error) {
 	var b mediaBody
 	if err := c.decode(&b); err != nil {
 		return m, err
@@ -170,19 +184,12 @@ func (c *call) fetched(ctx context.Context, created func(any) *answer) (m store.
 	if len(b.Alt) > maxAlt {
 		return m, invalid("alt", compose.CodeTooLong, "wanted: at most 10000 bytes")
 	}
-	err = c.Fetcher.Fetch(ctx, b.URL, func(body io.Reader) error {
-		var err error
-		m, err = c.keepFile(ctx, body, b.Alt, c.write(created))
-		return err
-	})
-	if err != nil {
-		return m, fileAt("url", fmt.Errorf("fetching the file: %w", err))
-	}
-	return m, nil
+	m, err = c.fetch(ctx, b.URL, b.Alt)
+	return m, fileAt("url", err)
 }
 
 // multipart reads an upload, the file straight to disk.
-func (c *call) multipart(ctx context.Context, created func(any) *answer) (m store.Media, err error) {
+func (c *call) multipart(ctx context.Context) (m store.Media, err error) {
 	most := int64(defaultUpload)
 	if c.Limits.VideoBytes > 0 {
 		most = max(c.Limits.VideoBytes, c.Limits.ImageBytes)
@@ -229,10 +236,6 @@ func (c *call) multipart(ctx context.Context, created func(any) *answer) (m stor
 	if c.once != nil {
 		// The file is named by what it holds, which is known only now.
 		c.once.Digest = digestOf([]byte(c.r.Method), []byte(c.r.URL.Path), []byte(m.ID), []byte(alt))
-	}
-	m, err = c.Store.PutMedia(ctx, c.write(created), m)
-	if err != nil {
-		return m, fmt.Errorf("writing what is known of the file: %w", err)
 	}
 	return m, nil
 }
@@ -334,6 +337,7 @@ func (c *call) mediaContent(ctx context.Context) (*answer, error) {
 	h.Set("ETag", `"`+m.ID+`"`)
 	out := &refusals{ResponseWriter: c.w}
 	_, since := c.knows(s, &m)
+	c.leave() // the client takes it as slowly as it likes
 	http.ServeContent(out, c.r, "", since, f)
 	switch out.status {
 	case 0:

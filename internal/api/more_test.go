@@ -349,7 +349,8 @@ func TestPausesAndStatus(t *testing.T) {
 	h.ask("mia", "POST", "/api/v1/resume", `{"brand":"acme","late":"send"}`).want(200)
 	h.ask("mia", "POST", "/api/v1/resume", `{"brand":"acme"}`).code(409, "not_paused")
 
-	a := h.ask("jo", "POST", "/api/v1/accounts/acme-x/pause", `{"reason":"check"}`).want(200)
+	before := h.ask("jo", "GET", "/api/v1/accounts/acme-x", "").want(200).header.Get("ETag")
+	a := h.ask("jo", "POST", "/api/v1/accounts/acme-x/pause", `{"reason":"check"}`, "If-Match", before).want(200)
 	if a.text("status") != "paused" || a.text("holds", 0, "by") != "jo" {
 		t.Errorf("paused: %s", a.raw)
 	}
@@ -358,6 +359,7 @@ func TestPausesAndStatus(t *testing.T) {
 		t.Errorf("warnings: %s", w.raw)
 	}
 	h.ask("vic", "POST", "/api/v1/accounts/acme-x/resume", "").code(403, "forbidden")
+	h.ask("jo", "POST", "/api/v1/accounts/acme-x/resume", "", "If-Match", before).code(412, "stale")
 	if a := h.ask("jo", "POST", "/api/v1/accounts/acme-x/resume", "").want(200); a.text("status") != "ok" {
 		t.Errorf("resumed: %s", a.raw)
 	}

@@ -136,6 +136,9 @@ func (c *call) recurring(ctx context.Context, s *sight, from, to time.Time, out 
 		return fmt.Errorf("listing the series: %w", err)
 	}
 	for i := range all {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("listing the runs: %w", err)
+		}
 		x := &all[i]
 		if !s.seesSeries(x) {
 			continue

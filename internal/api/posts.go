@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -116,7 +115,7 @@ func (c *call) createPost(ctx context.Context) (*answer, error) {
 		return s.answerPost(http.StatusCreated, &view), nil
 	}
 	defer c.waited()
-	err = c.slowly(ctx, func() { view = c.settle(ctx, view, news, wait) })
+	err = c.slowly(ctx, func() error { view = c.settle(ctx, view, news, wait); return nil })
 	if err != nil {
 		return s.answerPost(http.StatusCreated, &view), nil // the post is on disk, which is what the client must know
 	}
@@ -179,9 +178,12 @@ func (c *call) fetchMedia(ctx context.Context, r *compose.Request) error {
 			if ref.Alt != nil {
 				alt = *ref.Alt
 			}
-			m, err := c.fetchOne(ctx, ref.URL, alt)
+			m, err := c.fetch(ctx, ref.URL, alt)
 			if err != nil {
 				return fileAt(r.Where(ref)+".url", err)
+			}
+			if m, err = c.remember(ctx, c.effect(), m); err != nil {
+				return err
 			}
 			id = m.ID
 			got[ref.URL] = id
@@ -193,22 +195,6 @@ func (c *call) fetchMedia(ctx context.Context, r *compose.Request) error {
 
 // maxFetches bounds the files that one request has fetched.
 const maxFetches = 20
-
-func (c *call) fetchOne(ctx context.Context, address, alt string) (store.Media, error) {
-	var out store.Media
-	var failed error
-	err := c.slowly(ctx, func() {
-		failed = c.Fetcher.Fetch(ctx, address, func(body io.Reader) error {
-			var err error
-			out, err = c.keepFile(ctx, body, alt, c.effect())
-			return err
-		})
-	})
-	if err := errors.Join(failed, err); err != nil {
-		return store.Media{}, fmt.Errorf("fetching a file: %w", err)
-	}
-	return out, nil
-}
 
 // postQuery selects posts.
 type postQuery struct {

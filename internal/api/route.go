@@ -50,6 +50,7 @@ type route struct {
 	ifMatch      bool // the entity tag is needed
 	multipart    bool // a file is taken as well as JSON; the handler reads the body
 	file         bool // the answer is a file
+	reads        bool // nothing is written, whatever the method says
 	handle       func(ctx context.Context, c *call) (*answer, error)
 }
 
@@ -67,7 +68,7 @@ type call struct {
 	rendered *answer
 	// secret says that the answer holds a secret, so that it is stored sealed.
 	secret bool
-	hand   chan struct{} // the hands of which it has one, nil when it has none: see atHand
+	held   []chan struct{} // what it has a token in: see atHand
 }
 
 // wrap is what every request passes: its id, a net for panics, and answers for what no route takes.
@@ -210,22 +211,23 @@ func (a *api) serve(rt *route) func(huma.Context) {
 func (a *api) fail(ctx context.Context, c *call, rt *route, err error) {
 	id := c.w.Header().Get("X-Request-Id")
 	p := problemOf(err)
-	if p.Status >= http.StatusInternalServerError {
+	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil { // else the client has left
 		a.Log.ErrorContext(ctx, "a request was not answered", "request", id, "route", rt.id, "code", p.Code, "error", p.cause)
 	}
 	writeProblem(c.w, id, p)
 }
 
 func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
+	defer c.leave()
 	if err := c.atHand(ctx, a.asking); err != nil {
 		return nil, err
 	}
-	defer c.leave()
 	var err error
 	if c.who, err = a.principal(ctx, c.r, c.at); err != nil {
 		return nil, err
 	}
-	if err := a.limit(c.w, c.who.Key, c.at); err != nil {
+	u := a.user(c.who.Key, c.at)
+	if err := u.limit(c.w, c.at); err != nil {
 		return nil, err
 	}
 	if rt.scope != "" && !c.who.Has(rt.scope) {
@@ -243,19 +245,26 @@ func (a *api) run(ctx context.Context, rt *route, c *call) (*answer, error) {
 		return nil, err
 	}
 	defer done()
-	if !rt.multipart && !rt.file { // whose files come and go as slowly as the client likes
-		hands := a.writing
-		if rt.method == http.MethodGet {
-			hands = a.reading
-		}
-		if err := c.atHand(ctx, hands); err != nil {
-			return nil, err
-		}
+	_, keyed := c.r.Header["Idempotency-Key"]
+	keyed = keyed && rt.method == http.MethodPost
+	if rt.method == http.MethodGet || (rt.reads && !keyed) {
+		err = c.atHand(ctx, u.reading, a.reading)
+	} else {
+		err = c.atHand(ctx, a.writing)
 	}
-	if _, keyed := c.r.Header["Idempotency-Key"]; rt.method != http.MethodPost || !keyed {
-		return rt.handle(ctx, c)
+	if err != nil {
+		return nil, err
 	}
-	return c.runOnce(ctx, rt)
+	var out *answer
+	if keyed {
+		out, err = c.runOnce(ctx, rt)
+	} else {
+		out, err = rt.handle(ctx, c)
+	}
+	if err != nil || out == nil {
+		return nil, err
+	}
+	return out, out.encode()
 }
 
 // readBody takes the whole of a JSON body. Its type is believed only where it matters: curl sends JSON as a form unless

@@ -20,7 +20,7 @@ func (a *api) table() []route {
 	}
 	return []route{
 		{method: send, path: "/posts", id: "create-post", summary: "Create a post", tag: "posts", scope: team.PostsDraft, body: PostBody{}, answer: Post{}, status: 201, handle: to((*call).createPost)},
-		{method: send, path: "/posts/validate", id: "validate-post", summary: "Check a post without storing it", tag: "posts", scope: team.PostsDraft, body: PostBody{}, answer: Validation{}, handle: to((*call).validatePost)},
+		{method: send, path: "/posts/validate", id: "validate-post", summary: "Check a post without storing it", tag: "posts", scope: team.PostsDraft, body: PostBody{}, answer: Validation{}, reads: true, handle: to((*call).validatePost)},
 		{method: get, path: "/posts", id: "list-posts", summary: "List posts, newest first", tag: "posts", scope: team.PostsRead, query: postQuery{}, answer: Page[Post]{}, handle: to((*call).listPosts)},
 		{method: get, path: "/posts/{id}", id: "get-post", summary: "Read a post", tag: "posts", scope: team.PostsRead, answer: Post{}, handle: to((*call).getPost)},
 		{method: patch, path: "/posts/{id}", id: "patch-post", summary: "Change a post by a JSON merge patch; targets are matched by id", tag: "posts", scope: team.PostsDraft, body: PostBody{}, answer: Edited{}, ifMatch: true, handle: to((*call).patchPost)},

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"crier/internal/post"
@@ -51,7 +52,18 @@ type Deps struct {
 type pages struct {
 	Deps
 	home *template.Template
+	// What was shown last to those who sit at the machine, and to all others.
+	here, elsewhere shown
 }
+
+// shown is a page as it was made last. Whoever asks again within shownFor, without a key, makes nobody read the store.
+type shown struct {
+	mu   sync.Mutex
+	at   time.Time
+	page []byte
+}
+
+const shownFor = time.Second
 
 // New makes the handler of the pages: GET / and its style. There is no login yet, so the page tells everybody how
 // Crier is doing, tells of brands' deliveries only those who sit at the machine itself, and of people's nobody.
@@ -121,21 +133,40 @@ const (
 )
 
 func (p *pages) front(w http.ResponseWriter, r *http.Request) {
-	v, err := p.read(r.Context(), fromHere(r))
-	if err != nil {
-		p.Log.ErrorContext(r.Context(), "the page cannot be made", "error", err)
-		http.Error(w, "The store cannot be read.", http.StatusInternalServerError)
-		return
+	local := fromHere(r)
+	last := &p.elsewhere
+	if local {
+		last = &p.here
 	}
-	var b bytes.Buffer
-	if err := p.home.Execute(&b, v); err != nil {
+	page, err := p.show(r.Context(), last, local)
+	if err != nil {
 		p.Log.ErrorContext(r.Context(), "the page cannot be made", "error", err)
 		http.Error(w, "The page cannot be made.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(b.Bytes()) // a client that left is nobody's trouble
+	_, _ = w.Write(page) //nolint:gosec // html/template has escaped it; a client that left is nobody's trouble
+}
+
+// show gives the page, made anew by one asker at a time.
+func (p *pages) show(ctx context.Context, last *shown, local bool) ([]byte, error) {
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	now := p.Now()
+	if last.page != nil && !now.Before(last.at) && now.Sub(last.at) < shownFor {
+		return last.page, nil
+	}
+	v, err := p.read(ctx, local)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := p.home.Execute(&b, v); err != nil {
+		return nil, fmt.Errorf("filling in the page: %w", err)
+	}
+	last.at, last.page = now, b.Bytes()
+	return last.page, nil
 }
 
 func (p *pages) read(ctx context.Context, local bool) (*view, error) {

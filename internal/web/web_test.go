@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +19,54 @@ import (
 
 // shelf is a store with one delivery of a brand and one of a person.
 type shelf struct{}
+
+// counted is a shelf that counts how often it is read.
+type counted struct {
+	shelf
+	reads *atomic.Int64
+}
+
+func (c counted) Counts(ctx context.Context) (store.Counts, error) {
+	c.reads.Add(1)
+	return c.shelf.Counts(ctx)
+}
+
+func TestWhoAsksForThePageWithoutEndReadsTheStoreOnceASecond(t *testing.T) {
+	t.Parallel()
+	c := counted{reads: &atomic.Int64{}}
+	var clock atomic.Int64
+	h, err := web.New(web.Deps{
+		Store: c, Now: func() time.Time { return time.UnixMilli(clock.Load()) }, Log: slog.New(slog.DiscardHandler),
+		Status: func(func(post.AccountKey) bool) scheduler.Status { return scheduler.Status{} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	crowd := func() {
+		var wg sync.WaitGroup
+		for i := range 200 {
+			wg.Go(func() {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+				if local := i%2 == 0; local {
+					r.RemoteAddr, r.Host = "127.0.0.1:5000", "127.0.0.1:8080"
+				}
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				if got := strings.Contains(w.Body.String(), "acme"); w.Code != http.StatusOK || got != (i%2 == 0) {
+					t.Errorf("asker %d got %d, brands %v", i, w.Code, got)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	for _, at := range []int64{0, 999, 1000, 0} { // the last after a step of the clock
+		clock.Store(at)
+		crowd()
+	}
+	if n := c.reads.Load(); n != 6 {
+		t.Errorf("the store was read %d times, want 6: two pages, three times", n)
+	}
+}
 
 func (shelf) Counts(context.Context) (store.Counts, error) {
 	return store.Counts{ByState: map[post.Kind]map[post.State]int{

@@ -100,7 +100,7 @@ func TestARestoredStoreHoldsWhatIsDueUntilAPersonResumes(t *testing.T) {
 	if out, err := w.turn(); err != nil || len(out.Claims) > 0 {
 		t.Errorf("after another start %d were claimed, %v", len(out.Claims), err)
 	}
-	w.ok(w.s.ReleaseLane(t.Context(), w.write(), acme.Key(), store.LateSend, post.HoldRestored))
+	w.ok(w.s.ReleaseLane(t.Context(), w.write(), store.Release{Account: acme.Key(), Late: store.LateSend, Reasons: []post.HoldReason{post.HoldRestored}}))
 	out, err := w.turn()
 	if err != nil || len(out.Claims) != 1 || out.Claims[0].Delivery.ID != due.Deliveries[0].ID {
 		t.Errorf("once resumed %d were claimed, %v", len(out.Claims), err)

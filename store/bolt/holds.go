@@ -15,6 +15,9 @@ import (
 // HoldLane holds one account's lane, or that of every account of an app.
 func (s *Store) HoldLane(ctx context.Context, w store.Write, on store.HoldOn) error {
 	return s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
+		if err := t.unchanged(on.Account, on.Version); err != nil {
+			return nil, err
+		}
 		if err := t.hold(on, now); err != nil {
 			return nil, err
 		}
@@ -63,48 +66,73 @@ func (t *tx) hold(on store.HoldOn, now time.Time) error {
 	return nil
 }
 
+// unchanged refuses with ErrStale what was meant for another version of an account; 0 is meant for any.
+func (t *tx) unchanged(key post.AccountKey, version uint64) error {
+	if version == 0 {
+		return nil
+	}
+	var r accountRecord
+	if err := t.getJSON(bAccount, accountKey(key), &r); err != nil {
+		return fmt.Errorf("account %s: %w", key, err)
+	}
+	l, err := t.lane(key)
+	if err != nil {
+		return err
+	}
+	if r.Version+l.rev != version {
+		return fmt.Errorf("account %s: %w", key, store.ErrStale)
+	}
+	return nil
+}
+
 // ReleaseLane ends holds on an account's lane. What is to be missed is missed first, in chunks and while the holds
 // still stand, so that nothing of it can be claimed in between.
-func (s *Store) ReleaseLane(ctx context.Context, w store.Write, account post.AccountKey, late store.Late, reasons ...post.HoldReason) error {
+func (s *Store) ReleaseLane(ctx context.Context, w store.Write, r store.Release) error {
 	now := post.Instant(w.Now)
-	if late == store.LateMiss {
-		held, err := s.held(ctx, w, account, reasons)
+	if r.Late == store.LateMiss {
+		held, err := s.held(ctx, w, r)
 		if err != nil {
 			return err
 		}
 		if held {
-			if err := s.missOverdue(ctx, now, w.Actor, account); err != nil {
+			if err := s.missOverdue(ctx, now, w.Actor, r.Account); err != nil {
 				return err
 			}
 		}
 	}
 	return s.once(ctx, w, func(t *tx, now time.Time) (any, error) {
-		l, err := t.lane(account)
+		l, err := t.lane(r.Account)
 		if err != nil {
 			return nil, err
 		}
 		if l.stored == nil {
-			return nil, fmt.Errorf("account %s: %w", account, store.ErrNotFound)
+			return nil, fmt.Errorf("account %s: %w", r.Account, store.ErrNotFound)
 		}
-		t.wake = true // what lies further ahead may be prepared again
-		if err := t.release(l, cause{now: now, actor: w.Actor}, late, reasons); err != nil || w.Once == nil {
+		if err := t.unchanged(r.Account, r.Version); err != nil {
 			return nil, err
 		}
-		return t.accountNow(account, now)
+		t.wake = true // what lies further ahead may be prepared again
+		if err := t.release(l, cause{now: now, actor: w.Actor}, r.Late, r.Reasons); err != nil || w.Once == nil {
+			return nil, err
+		}
+		return t.accountNow(r.Account, now)
 	})
 }
 
-// held reports whether a hold of one of the reasons stands on an account's lane. A request that was answered before is
-// refused with its answer.
-func (s *Store) held(ctx context.Context, w store.Write, account post.AccountKey, reasons []post.HoldReason) (held bool, err error) {
+// held reports whether one of the holds stands. A request that was answered before is refused with its answer, and one
+// that was meant for another version of the account with ErrStale.
+func (s *Store) held(ctx context.Context, w store.Write, r store.Release) (held bool, err error) {
 	now := post.Instant(w.Now)
 	err = s.read(ctx, func(t *tx) error {
 		if err := t.answered(now, w.Once); err != nil {
 			return err
 		}
-		l, err := decodeLane(account, t.get(bLaneState, accountKey(account)), t.words)
+		if err := t.unchanged(r.Account, r.Version); err != nil {
+			return err
+		}
+		l, err := t.lane(r.Account)
 		if err == nil {
-			held = l.heldBy(reasons, now)
+			held = l.heldBy(r.Reasons, now)
 		}
 		return err
 	})

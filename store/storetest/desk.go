@@ -441,7 +441,9 @@ func runDesk(t *testing.T, b Backend) {
 			{"a hold", func() {
 				f.ok(f.s.HoldLane(t.Context(), f.by("ann"), store.HoldOn{Account: acme, Hold: post.Hold{Reason: post.HoldPaused, Since: f.now}}))
 			}, false},
-			{"its end", func() { f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), acme, store.LateApply, post.HoldPaused)) }, true},
+			{"its end", func() {
+				f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), store.Release{Account: acme, Late: store.LateApply, Reasons: []post.HoldReason{post.HoldPaused}}))
+			}, true},
 			{"a stop, which may be shorter than another", func() {
 				f.ok(f.s.StopAll(t.Context(), f.by("ann"), store.Stop{Hold: post.Hold{Reason: post.HoldPaused, Since: f.now, Until: f.now.Add(time.Minute)}}))
 			}, true},

@@ -26,8 +26,43 @@ func runHolds(t *testing.T, b Backend) {
 			t.Errorf("next %v, estimate %v, holds %v", out.Next, v.Next, v.Holds)
 		}
 		f.sound()
-		f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), acme, store.LateApply, post.HoldPaused))
+		f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), store.Release{Account: acme, Late: store.LateApply, Reasons: []post.HoldReason{post.HoldPaused}}))
 		f.claim(id)
+	})
+	t.Run("what is meant for another version of an account changes nothing", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, b)
+		read := func() store.AccountView {
+			v, err := f.s.AccountByHandle(t.Context(), acme.Handle)
+			f.ok(err)
+			return v
+		}
+		first := read().Version
+		pause := func(version uint64) error {
+			return f.s.HoldLane(t.Context(), f.by("ann"), store.HoldOn{Account: acme, Version: version, Hold: hold(post.HoldPaused, time.Time{})})
+		}
+		resume := func(version uint64, late store.Late) error {
+			return f.s.ReleaseLane(t.Context(), f.by("ann"), store.Release{
+				Account: acme, Version: version, Late: late, Reasons: []post.HoldReason{post.HoldPaused},
+			})
+		}
+		f.ok(pause(first))
+		id := f.schedule(f.now.Add(-time.Minute), acme)
+		held, shown := read(), f.shown()
+		for name, err := range map[string]error{
+			"pause": pause(first), "resume": resume(first, store.LateApply), "resume and miss": resume(first, store.LateMiss),
+		} {
+			if !errors.Is(err, store.ErrStale) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if diff := cmp.Diff(shown, f.shown()); diff != "" {
+			t.Errorf("what was refused changed (-before +after):\n%s", diff)
+		}
+		f.ok(resume(held.Version, store.LateMiss))
+		if v := f.view(id); v.Delivery.State != post.Missed || len(read().Holds) != 0 {
+			t.Errorf("state %s, holds %v", v.Delivery.State, read().Holds)
+		}
 	})
 	t.Run("a hold with an end moves the lane there", func(t *testing.T) {
 		t.Parallel()
@@ -168,7 +203,7 @@ func runHolds(t *testing.T, b Backend) {
 				f.now = f.now.Add(time.Hour)
 				f.idle()
 				if scope == "lane" {
-					f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), acme, late, post.HoldPaused))
+					f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), store.Release{Account: acme, Late: late, Reasons: []post.HoldReason{post.HoldPaused}}))
 				} else {
 					f.ok(f.s.ResumeAll(t.Context(), f.by("ann"), "", "", late))
 				}
@@ -189,7 +224,7 @@ func runHolds(t *testing.T, b Backend) {
 			first, behind := f.schedule(f.now, acme), f.schedule(f.now, acme)
 			f.claim(first)
 			f.now = f.now.Add(time.Second)
-			f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), acme, late, post.HoldPaused, post.HoldRestored))
+			f.ok(f.s.ReleaseLane(t.Context(), f.by("ann"), store.Release{Account: acme, Late: late, Reasons: []post.HoldReason{post.HoldPaused, post.HoldRestored}}))
 			f.state(behind, post.Scheduled)
 			f.sound()
 		}
@@ -214,7 +249,7 @@ func runHolds(t *testing.T, b Backend) {
 			{"hold", func(w store.Write) error {
 				return f.s.HoldLane(t.Context(), w, store.HoldOn{Account: acme, Hold: hold(post.HoldPaused, time.Time{})})
 			}, func(w store.Write) error {
-				return f.s.ReleaseLane(t.Context(), w, acme, store.LateMiss, post.HoldPaused)
+				return f.s.ReleaseLane(t.Context(), w, store.Release{Account: acme, Late: store.LateMiss, Reasons: []post.HoldReason{post.HoldPaused}})
 			}},
 			{"stop", func(w store.Write) error { return f.s.StopAll(t.Context(), w, stop) }, func(w store.Write) error {
 				return f.s.ResumeAll(t.Context(), w, "", "acme", store.LateMiss)

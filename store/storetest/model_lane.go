@@ -196,7 +196,7 @@ func (m *model) release(rt *rapid.T) {
 		h, set := m.holds[k][r]
 		held = held || (set && !h.Open(m.now))
 	}
-	m.ok(rt, m.f.s.ReleaseLane(m.t.Context(), m.write(), k, late, post.HoldPaused, post.HoldRateLimited))
+	m.ok(rt, m.f.s.ReleaseLane(m.t.Context(), m.write(), store.Release{Account: k, Late: late, Reasons: []post.HoldReason{post.HoldPaused, post.HoldRateLimited}}))
 	delete(m.holds[k], post.HoldPaused)
 	delete(m.holds[k], post.HoldRateLimited)
 	if late == store.LateSend {

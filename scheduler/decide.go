@@ -29,8 +29,8 @@ const (
 
 // Attempted is what is known at the end of one attempt.
 type Attempted struct {
-	Account  post.Account
-	Delivery post.Delivery // as claimed
+	Account  *post.Account
+	Delivery *post.Delivery // as claimed
 	Part     int
 	Started  time.Time
 	// Began is when it began by the platform's clock, as nearly as that is known: where looks for it begin.
@@ -244,7 +244,7 @@ func FirstLook(a post.Account, now time.Time) time.Time {
 
 func unknown(d Decision, a Attempted, words string) Decision {
 	d.Settled.To, d.Settled.Absent = post.Unconfirmed, false
-	d.Settled.Next = FirstLook(a.Account, a.Now)
+	d.Settled.Next = FirstLook(*a.Account, a.Now)
 	d.Words = words
 	if a.Err.Reason == adapters.RateLimit {
 		d.Holds = hold(a, post.HoldRateLimited, bounded(a.Err.Until, a.Now, limitAgain))

@@ -53,9 +53,10 @@ func cellOf(d scheduler.Decision, now time.Time) cell {
 }
 
 func attempted(fate adapters.Fate, reason adapters.Reason) scheduler.Attempted {
+	acme := account("acme", post.Brand)
 	return scheduler.Attempted{
-		Account: account("acme", post.Brand),
-		Delivery: post.Delivery{
+		Account: &acme,
+		Delivery: &post.Delivery{
 			State: post.Sending, Fence: 7, FirstAttempt: noon.Add(-time.Second),
 			Parts: []post.Part{{Role: post.RolePost, State: post.PartSending}},
 		},

@@ -8,12 +8,31 @@ import (
 	"crier/store"
 )
 
-// flights is what others may know of the commits: how many are under way and how late the last was, by account. The zero
-// value is ready.
+// flights is what has a worker, commits and looks, with what others may know of it: how many commits are under way and
+// how late the last claim was, by account. It may be used by many goroutines.
 type flights struct {
-	mu   sync.Mutex
-	now  map[post.ID]post.AccountKey
-	last map[post.AccountKey]claimed
+	mu    sync.Mutex
+	now   map[flight]post.AccountKey
+	taken map[berth]int
+	last  map[post.AccountKey]claimed
+}
+
+// flight is what one worker is for. A delivery has two when a person has resolved it while it was looked for and it is
+// sent again.
+type flight struct {
+	delivery post.ID
+	look     bool
+}
+
+// berth is what a flight takes one of.
+type berth struct {
+	look     bool
+	kind     post.Kind
+	platform post.Platform
+}
+
+func berthOf(d *post.Delivery, look bool) berth {
+	return berth{look: look, kind: d.Account.Kind, platform: d.Platform}
 }
 
 // claimed is an account's last claim.
@@ -22,30 +41,63 @@ type claimed struct {
 	lag time.Duration
 }
 
-func (f *flights) begin(w *store.Work, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.now == nil {
-		f.now, f.last = map[post.ID]post.AccountKey{}, map[post.AccountKey]claimed{}
-	}
-	f.now[w.Delivery.ID] = w.Delivery.Account
-	if !w.Ready.IsZero() {
-		f.last[w.Delivery.Account] = claimed{at: now, lag: now.Sub(w.Ready)}
-	}
+func newFlights() *flights {
+	return &flights{now: map[flight]post.AccountKey{}, taken: map[berth]int{}, last: map[post.AccountKey]claimed{}}
 }
 
-func (f *flights) end(id post.ID) {
+// claim begins the flight of a claim.
+func (f *flights) claim(w *store.Work, now time.Time) {
+	f.begin(&w.Delivery, false)
+	if w.Ready.IsZero() {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.now, id)
+	f.last[w.Delivery.Account] = claimed{at: now, lag: now.Sub(w.Ready)}
 }
 
-// seen counts what is under way and gives the lag of the last claim, of the accounts that of reports true for.
+func (f *flights) begin(d *post.Delivery, look bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now[flight{d.ID, look}] = d.Account
+	f.taken[berthOf(d, look)]++
+}
+
+func (f *flights) end(d *post.Delivery, look bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.now, flight{d.ID, look})
+	f.taken[berthOf(d, look)]--
+}
+
+// has reports whether a delivery has a worker.
+func (f *flights) has(id post.ID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, sent := f.now[flight{id, false}]
+	_, looked := f.now[flight{id, true}]
+	return sent || looked
+}
+
+// berths counts those that are taken, of commits or of looks.
+func (f *flights) berths(look bool) map[berth]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make(map[berth]int, len(f.taken))
+	for at, n := range f.taken {
+		if at.look == look && n > 0 {
+			out[at] = n
+		}
+	}
+	return out
+}
+
+// seen counts the commits under way and gives the lag of the last claim, of the accounts that of reports true for.
 func (f *flights) seen(of func(post.AccountKey) bool) (inFlight int, lag time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, key := range f.now {
-		if of == nil || of(key) {
+	for x, key := range f.now {
+		if !x.look && (of == nil || of(key)) {
 			inFlight++
 		}
 	}

@@ -15,20 +15,15 @@ const (
 	// findTimeout bounds one look.
 	findTimeout = 30 * time.Second
 	// maxLooking bounds looks at a time, maxDoubtful what is looked through, of each kind and platform, for one that has
-	// a place: more than can have a worker already.
+	// a berth: more than can have a worker already.
 	maxLooking  = 64
 	maxDoubtful = 256
 )
 
-// sought is what a look under way takes a place of.
-type sought struct {
-	kind     post.Kind
-	platform post.Platform
-}
-
-// lookAtDoubtful starts the looks that are due and have a place, in a bound of their own.
+// lookAtDoubtful starts the looks that are due and have a berth, in a bound of their own.
 func (s *Scheduler) lookAtDoubtful(ctx, work context.Context, now time.Time) {
-	if len(s.looking) >= maxLooking {
+	taken := s.flights.berths(true)
+	if noBerth(taken) {
 		return
 	}
 	// Those being looked at come back as well, since their look is not settled yet.
@@ -37,37 +32,41 @@ func (s *Scheduler) lookAtDoubtful(ctx, work context.Context, now time.Time) {
 		s.cfg.Log.ErrorContext(ctx, "the doubtful deliveries cannot be listed", "error", err)
 		return
 	}
-	for _, w := range doubtful {
-		if _, looked := s.looking[w.Delivery.ID]; looked || !s.mayLook(&w.Delivery) {
+	for i := range doubtful {
+		w := &doubtful[i]
+		at := berthOf(&w.Delivery, true)
+		if s.flights.has(w.Delivery.ID) || !mayLook(taken, at) { // it has a worker: its attempt's, or another look's
 			continue
 		}
-		if _, busy := s.inFlight[w.Delivery.ID]; busy {
-			continue // its attempt's worker has not ended
-		}
-		s.looking[w.Delivery.ID] = sought{kind: w.Delivery.Account.Kind, platform: w.Delivery.Platform}
-		s.running.Store(w.Delivery.ID, struct{}{})
+		taken[at]++
+		s.flights.begin(&w.Delivery, true)
 		s.workers.Go(func() { s.results <- s.look(work, w) })
 	}
 }
 
-// mayLook reports whether a look for the delivery has a place: each kind has a half of all to itself, and one platform
-// at most three quarters of that, so that looks which hang keep no other waiting.
-func (s *Scheduler) mayLook(d *post.Delivery) bool {
-	kind, platform := 0, 0
-	for _, x := range s.looking {
-		if x.kind != d.Account.Kind {
-			continue
-		}
-		kind++
-		if x.platform == d.Platform {
-			platform++
+// mayLook reports whether a look has a berth: each kind has a half of all to itself, and one platform at most three
+// quarters of that, so that looks which hang keep no other waiting.
+func mayLook(taken map[berth]int, at berth) bool {
+	kind := 0
+	for b, n := range taken {
+		if b.kind == at.kind {
+			kind += n
 		}
 	}
-	return kind < maxLooking/2 && platform < maxLooking/2*3/4
+	return kind < maxLooking/2 && taken[at] < maxLooking/2*3/4
+}
+
+// noBerth reports whether no look has one.
+func noBerth(taken map[berth]int) bool {
+	n := 0
+	for _, of := range taken {
+		n += of
+	}
+	return n >= maxLooking
 }
 
 // look asks the platform once whether a part of unknown fate is out.
-func (s *Scheduler) look(work context.Context, w store.Work) (o outcome) {
+func (s *Scheduler) look(work context.Context, w *store.Work) (o outcome) {
 	started := s.cfg.Now()
 	lane := s.outlets[w.Delivery.Account]
 	l := Looked{Delivery: w.Delivery, Part: w.Part}
@@ -80,8 +79,8 @@ func (s *Scheduler) look(work context.Context, w store.Work) (o outcome) {
 		if d.Refresh && lane != nil {
 			s.heal(work, lane)
 		}
-		a := Attempted{Account: l.Account, Delivery: w.Delivery, Part: w.Part, Started: started, Now: l.Now}
-		out := s.outcomeOf(a, d, "look")
+		a := Attempted{Account: &l.Account, Delivery: &w.Delivery, Part: w.Part, Started: started, Now: l.Now}
+		out := s.outcomeOf(&a, &d, "look")
 		rec := &out.result.Attempts[0]
 		rec.N, rec.Outcome = w.Delivery.Attempts, post.OutcomeUnknown
 		switch {

@@ -142,7 +142,7 @@ func (s *Scheduler) prepareOne(ctx context.Context, l *lane, d post.Delivery) {
 		return
 	}
 	a := Attempted{
-		Account: l.account, Delivery: d, Part: part, Started: started, Began: started, Now: s.cfg.Now(), Err: &e, Lot: s.cfg.Lot(),
+		Account: &l.account, Delivery: &d, Part: part, Started: started, Began: started, Now: s.cfg.Now(), Err: &e, Lot: s.cfg.Lot(),
 	}
 	if e.Reason == adapters.Auth {
 		a.AuthFails = l.authFailed(a.Now)
@@ -155,7 +155,7 @@ func (s *Scheduler) prepareOne(ctx context.Context, l *lane, d post.Delivery) {
 	if decision.Refresh && a.AuthFails < 2 {
 		s.heal(context.WithoutCancel(ctx), l)
 	}
-	o := s.outcomeOf(a, decision, "prepare")
+	o := s.outcomeOf(&a, &decision, "prepare")
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	out, err := s.cfg.Store.Turn(settle, store.Turn{
@@ -169,7 +169,7 @@ func (s *Scheduler) prepareOne(ctx context.Context, l *lane, d post.Delivery) {
 		return
 	}
 	if err == nil {
-		s.cfg.Observe(o.event)
+		s.cfg.Observe(o.event())
 	}
 }
 

@@ -94,18 +94,14 @@ type Scheduler struct {
 	results chan outcome
 	nudge   chan struct{}
 
-	// Owned by the goroutine of Run.
-	inFlight map[post.ID]post.Account
-	looking  map[post.ID]sought
-	pending  []outcome
+	pending []outcome // owned by the goroutine of Run
 
-	running  sync.Map // post.ID → struct{}: deliveries with a worker, read by Expire
 	workers  sync.WaitGroup
 	prepare  *preparing
 	suspect  atomic.Pointer[suspicion]
 	dates    dates
 	lastTurn atomic.Int64
-	flights  flights
+	flights  *flights
 	halted   atomic.Pointer[string]
 }
 
@@ -145,12 +141,11 @@ func New(cfg Config) (*Scheduler, error) {
 	}
 	cfg.MaxInFlight = max(cfg.MaxInFlight, 2)
 	s := &Scheduler{
-		cfg:      cfg,
-		outlets:  make(map[post.AccountKey]*lane, len(cfg.Outlets)),
-		results:  make(chan outcome, cfg.MaxInFlight+maxLooking),
-		nudge:    make(chan struct{}, 1),
-		inFlight: make(map[post.ID]post.Account),
-		looking:  make(map[post.ID]sought),
+		cfg:     cfg,
+		outlets: make(map[post.AccountKey]*lane, len(cfg.Outlets)),
+		results: make(chan outcome, cfg.MaxInFlight+maxLooking),
+		nudge:   make(chan struct{}, 1),
+		flights: newFlights(),
 	}
 	lanes := make([]*lane, 0, len(cfg.Outlets))
 	for _, o := range cfg.Outlets {
@@ -240,11 +235,12 @@ func (s *Scheduler) until(next, turned time.Time) time.Duration {
 // turn settles what came back, claims what is ready and starts the workers. It gives the instant of the next one.
 func (s *Scheduler) turn(ctx, work context.Context, now time.Time) time.Time {
 	s.gather()
+	taken := s.taken()
 	t := store.Turn{
 		Now: now, Began: s.platformTimes(now), Owner: s.cfg.Owner, Lease: lease,
 		Results: results(s.pending),
-		Room:    s.room(),
-		Full:    s.full(),
+		Room:    s.room(taken),
+		Full:    s.full(taken),
 	}
 	suspended := s.suspended()
 	if suspended {
@@ -270,8 +266,8 @@ func (s *Scheduler) turn(ctx, work context.Context, now time.Time) time.Time {
 		s.resume()
 	}
 	s.settled(ctx, out)
-	for _, w := range out.Claims {
-		s.start(work, w)
+	for i := range out.Claims {
+		s.start(work, &out.Claims[i])
 	}
 	s.lookAtDoubtful(ctx, work, now)
 	return out.Next
@@ -297,8 +293,9 @@ func (s *Scheduler) gather() {
 
 // settled forgets the workers whose results are on disk and tells of them.
 func (s *Scheduler) settled(ctx context.Context, out store.Turned) {
-	for i, o := range s.pending {
-		s.forget(o)
+	for i := range s.pending {
+		o := &s.pending[i]
+		s.flights.end(o.delivery, o.look)
 		err := out.Refused[i]
 		fenced := errors.Is(err, post.ErrFenced)
 		if err != nil && !fenced {
@@ -307,8 +304,9 @@ func (s *Scheduler) settled(ctx context.Context, out store.Turned) {
 		if err != nil && !(fenced && o.unsure) {
 			continue
 		}
-		s.cfg.Observe(o.event)
+		s.cfg.Observe(o.event())
 	}
+	clear(s.pending) // what was claimed is nobody's any more
 	s.pending = s.pending[:0]
 	for _, id := range out.Alerts {
 		s.cfg.Log.ErrorContext(ctx, "a receipt came after a newer attempt had begun: the post may be out twice", "delivery", id)
@@ -318,42 +316,36 @@ func (s *Scheduler) settled(ctx context.Context, out store.Turned) {
 	}
 }
 
-func (s *Scheduler) forget(o outcome) {
-	id := o.result.Delivery
-	if o.look {
-		delete(s.looking, id)
-	} else {
-		delete(s.inFlight, id)
-		s.flights.end(id)
+// taken counts the berths of the commits in flight. What has come back gives its own to the claims of the same turn.
+func (s *Scheduler) taken() map[berth]int {
+	taken := s.flights.berths(false)
+	for i := range s.pending {
+		if o := &s.pending[i]; !o.look {
+			taken[berthOf(o.delivery, false)]--
+		}
 	}
-	s.running.Delete(id)
+	return taken
 }
 
-// room is how many more claims each kind may get. What has come back gives its room to the claims of the same turn.
-func (s *Scheduler) room() map[post.Kind]int {
+// room is how many more claims each kind may get.
+func (s *Scheduler) room(taken map[berth]int) map[post.Kind]int {
 	room := make(map[post.Kind]int, 2)
 	for _, k := range post.Kinds() {
 		room[k] = s.cfg.MaxInFlight / 2
 	}
-	for _, a := range s.inFlight {
-		room[a.Kind]--
-	}
-	for _, a := range s.back() {
-		room[a.Kind]++
+	for at, n := range taken {
+		room[at.kind] -= n
 	}
 	return room
 }
 
 // full lists the platforms that have three quarters of all commits in flight, so that one which hangs leaves room for
 // the others.
-func (s *Scheduler) full() map[post.Platform]bool {
+func (s *Scheduler) full(taken map[berth]int) map[post.Platform]bool {
 	count := make(map[post.Platform]int)
-	for _, a := range s.inFlight {
-		count[a.Platform]++
-	}
-	for _, a := range s.back() {
-		if count[a.Platform]--; count[a.Platform] == 0 {
-			delete(count, a.Platform)
+	for at, n := range taken {
+		if n > 0 {
+			count[at.platform] += n
 		}
 	}
 	full := make(map[post.Platform]bool)
@@ -363,17 +355,6 @@ func (s *Scheduler) full() map[post.Platform]bool {
 		}
 	}
 	return full
-}
-
-// back lists the accounts of the commits in flight whose results the next turn settles.
-func (s *Scheduler) back() []post.Account {
-	all := make([]post.Account, 0, len(s.pending))
-	for i := range s.pending {
-		if a, ok := s.inFlight[s.pending[i].result.Delivery]; ok && !s.pending[i].look {
-			all = append(all, a)
-		}
-	}
-	return all
 }
 
 // drain waits for what is in flight and settles it. When the grace is over the workers' requests are cut, which makes
@@ -433,10 +414,7 @@ func (s *Scheduler) settleLast(work context.Context) {
 
 // Expire turns intents whose lease is over and whose worker is not running here into unconfirmed.
 func (s *Scheduler) Expire(ctx context.Context) (int, error) {
-	n, err := s.cfg.Store.Expire(ctx, post.Instant(s.cfg.Now()), func(id post.ID) bool {
-		_, running := s.running.Load(id)
-		return running
-	})
+	n, err := s.cfg.Store.Expire(ctx, post.Instant(s.cfg.Now()), s.flights.has)
 	if err != nil {
 		return n, fmt.Errorf("expiring leases: %w", err)
 	}

@@ -13,10 +13,19 @@ import (
 
 // outcome is what a worker hands to the clock's goroutine.
 type outcome struct {
-	result store.Result
-	event  Event
-	look   bool
-	unsure bool // a commit with it failed and may be on disk all the same
+	result   store.Result
+	account  *post.Account
+	delivery *post.Delivery // as it was claimed
+	at       time.Time
+	look     bool
+	unsure   bool // a commit with it failed and may be on disk all the same
+}
+
+func (o *outcome) event() Event {
+	of := &o.result.Settled
+	return Event{
+		Delivery: *o.delivery, Account: *o.account, Part: of.Part, Receipt: of.Receipt, To: of.To, Reason: of.Reason, At: o.at,
+	}
 }
 
 func results(all []outcome) []store.Result {
@@ -28,15 +37,9 @@ func results(all []outcome) []store.Result {
 }
 
 // start hands a claim to a worker of its own.
-func (s *Scheduler) start(work context.Context, w store.Work) {
+func (s *Scheduler) start(work context.Context, w *store.Work) {
 	lane := s.outlets[w.Delivery.Account]
-	var account post.Account
-	if lane != nil {
-		account = lane.account
-	}
-	s.inFlight[w.Delivery.ID] = account
-	s.flights.begin(&w, s.cfg.Now())
-	s.running.Store(w.Delivery.ID, struct{}{})
+	s.flights.claim(w, s.cfg.Now())
 	s.workers.Go(func() {
 		a := s.attempt(work, lane, w)
 		d := Decide(a)
@@ -50,21 +53,20 @@ func (s *Scheduler) start(work context.Context, w store.Work) {
 		if len(d.Holds) > 0 && d.Refresh && lane != nil {
 			lane.distrust(s.cfg.Now())
 		}
-		s.results <- s.outcomeOf(a, d, "publish")
+		s.results <- s.outcomeOf(&a, &d, "publish")
 	})
 }
 
 // outcomeOf puts an attempt and its decision into the form that the store takes.
-func (s *Scheduler) outcomeOf(a Attempted, d Decision, act string) outcome {
+func (s *Scheduler) outcomeOf(a *Attempted, d *Decision, act string) outcome {
 	rec := post.Attempt{
 		N: a.Delivery.Attempts + 1, Part: a.Part, Act: act,
 		StartedAt: post.Instant(a.Started), EndedAt: post.Instant(a.Now), Decision: d.Words,
 	}
 	describe(&rec, a.Err)
-	ev := Event{Delivery: a.Delivery, Account: a.Account, Part: a.Part, Receipt: d.Settled.Receipt, To: d.Settled.To, Reason: d.Settled.Reason, At: a.Now}
 	return outcome{
-		result: store.Result{Delivery: a.Delivery.ID, Settled: d.Settled, Attempts: []post.Attempt{rec}, Holds: d.Holds},
-		event:  ev,
+		result:  store.Result{Delivery: a.Delivery.ID, Settled: d.Settled, Attempts: []post.Attempt{rec}, Holds: d.Holds},
+		account: a.Account, delivery: a.Delivery, at: a.Now,
 	}
 }
 
@@ -81,9 +83,9 @@ func describe(rec *post.Attempt, e *adapters.Error) {
 }
 
 // attempt performs one claimed part and says how it ended. It never panics and never sends twice.
-func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Attempted) {
+func (s *Scheduler) attempt(work context.Context, l *lane, w *store.Work) (a Attempted) {
 	started := s.cfg.Now()
-	a = Attempted{Delivery: w.Delivery, Part: w.Part, Started: started, Began: w.Began, Lot: s.cfg.Lot()}
+	a = Attempted{Delivery: &w.Delivery, Part: w.Part, Started: started, Began: w.Began, Lot: s.cfg.Lot()}
 	flight := &adapters.Flight{}
 	finish := func(r post.Receipt, err error) Attempted {
 		a.Now, a.Receipt = s.cfg.Now(), r
@@ -94,10 +96,10 @@ func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Atte
 	}
 	if l == nil || l.adapter == nil {
 		// What follows holds this account's lane and no other.
-		a.Account = post.Account{Handle: w.Delivery.Account.Handle, Kind: w.Delivery.Account.Kind, Platform: w.Delivery.Platform}
+		a.Account = &post.Account{Handle: w.Delivery.Account.Handle, Kind: w.Delivery.Account.Kind, Platform: w.Delivery.Platform}
 		return finish(post.Receipt{}, absent(adapters.Permission, "the account is not configured here", nil))
 	}
-	a.Account = l.account
+	a.Account = &l.account
 	defer func() {
 		if p := recover(); p != nil {
 			fate := adapters.Absent
@@ -151,7 +153,7 @@ func (s *Scheduler) attempt(work context.Context, l *lane, w store.Work) (a Atte
 
 // gate stands right before the first byte of a commit: the wall clock is before send_by, the claim stands, and nothing
 // was paused or canceled.
-func (s *Scheduler) gate(ctx context.Context, w store.Work, sendBy time.Time) func() error {
+func (s *Scheduler) gate(ctx context.Context, w *store.Work, sendBy time.Time) func() error {
 	return func() error {
 		if now := s.cfg.Now(); !now.Before(sendBy) {
 			return errors.New("the claim's time is over")
@@ -167,7 +169,7 @@ func (s *Scheduler) gate(ctx context.Context, w store.Work, sendBy time.Time) fu
 }
 
 // request gathers what the adapter needs for one part.
-func (s *Scheduler) request(ctx context.Context, w store.Work) (adapters.Request, error) {
+func (s *Scheduler) request(ctx context.Context, w *store.Work) (adapters.Request, error) {
 	d := &w.Delivery
 	content, handles, err := s.cfg.Store.Material(ctx, d)
 	if err != nil {

@@ -35,6 +35,7 @@ type Store struct {
 	broken   error         // the writer's: why nothing can be written any more
 
 	reading sync.RWMutex  // held for reading by every view
+	txs     sync.Pool     // of *tx, empty: each view needs one, and they are large
 	doubts  atomic.Uint64 // commits that reported an error and may be on disk
 	wary    bool          // the writer's: the last commit was one of them
 

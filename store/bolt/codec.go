@@ -102,7 +102,12 @@ func (d *decoder) hash() string {
 	if d.byte() == 0 {
 		return d.text()
 	}
-	return hex.EncodeToString(d.take(32))
+	var text [64]byte
+	if sum := d.take(32); sum != nil {
+		hex.Encode(text[:], sum)
+		return string(text[:])
+	}
+	return ""
 }
 
 // account appends kind and handle.
@@ -159,7 +164,7 @@ func deliveryFlags(d *post.Delivery) (flags uint64) {
 }
 
 func encodeDelivery(d *post.Delivery) []byte {
-	e := encoder{b: make([]byte, 0, 256)}
+	e := encoder{b: make([]byte, 0, 320)}
 	flags := deliveryFlags(d)
 	has := func(bit uint64) bool { return flags&bit != 0 }
 	e.byte(deliveryVersion)

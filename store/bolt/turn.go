@@ -259,7 +259,7 @@ func (t *tx) claimKind(turn *store.Turn, kind post.Kind, touched []readyEntry, s
 // readyLanes lists the lanes that are open at now, at most limit of those in the index, stopped brands and full platforms
 // left out.
 func (t *tx) readyLanes(turn *store.Turn, kind post.Kind, stops []store.Stop, touched []readyEntry, limit int) ([]readyEntry, error) {
-	var out []readyEntry
+	out := make([]readyEntry, 0, len(touched))
 	now := millis(turn.Now)
 	wanted := func(e *readyEntry) bool {
 		return !turn.Full[e.platform] && !stoppedBy(stops, kind, e.owner, turn.Now)
@@ -320,9 +320,14 @@ func (t *tx) claimLane(turn *store.Turn, e readyEntry, steps *int, out *store.Tu
 		if head.State != post.Scheduled || l.closed() || waits(head) || l.opens(head) > millis(turn.Now) {
 			return false, nil
 		}
+		late := !head.Begun() && head.Late(turn.Now, l.excused) > l.maxLate
+		if !late && !l.assist && head.Ready(turn.Now.Add(prepareMargin)) {
+			// The lane's record knows of holds and doubts that tidy has forgotten; the head may be another by now.
+			return true, t.begin(turn, l, head, instant(max(e.ms, l.opens(head))), out)
+		}
 		after := copyOf(head)
 		switch {
-		case !head.Begun() && head.Late(turn.Now, l.excused) > l.maxLate:
+		case late:
 			if err := after.Miss("too_late", "its time had passed by more than the account allows"); err != nil {
 				return false, err
 			}
@@ -331,11 +336,8 @@ func (t *tx) claimLane(turn *store.Turn, e readyEntry, steps *int, out *store.Tu
 			if err := after.HandOver(); err != nil {
 				return false, err
 			}
-		case !head.Ready(turn.Now.Add(prepareMargin)):
-			after.Prepared, after.PreparedUntil = "", time.Time{}
 		default:
-			// The lane's record knows of holds and doubts that tidy has forgotten; the head may be another by now.
-			return true, t.begin(turn, l, head, after, instant(max(e.ms, l.opens(head))), out)
+			after.Prepared, after.PreparedUntil = "", time.Time{}
 		}
 		if err := t.save(head, after, cause{now: turn.Now, actor: crier}); err != nil {
 			return false, err
@@ -345,7 +347,11 @@ func (t *tx) claimLane(turn *store.Turn, e readyEntry, steps *int, out *store.Tu
 }
 
 // begin claims a head that could be claimed from ready on: the delivery is sending and its intent is written with its lane.
-func (t *tx) begin(turn *store.Turn, l *lane, head, after *post.Delivery, ready time.Time, out *store.Turned) error {
+func (t *tx) begin(turn *store.Turn, l *lane, head *post.Delivery, ready time.Time, out *store.Turned) error {
+	out.Claims = append(out.Claims, store.Work{Ready: ready})
+	claim := &out.Claims[len(out.Claims)-1]
+	after := &claim.Delivery
+	copyTo(after, head)
 	if err := after.Begin(turn.Now); err != nil {
 		return err
 	}
@@ -359,8 +365,6 @@ func (t *tx) begin(turn *store.Turn, l *lane, head, after *post.Delivery, ready 
 		i.began = post.Instant(began)
 	}
 	l.flight, l.dirty = i, true
-	out.Claims = append(out.Claims, store.Work{
-		Delivery: *after, Part: after.NextPart(), Lease: i.lease, Began: i.began, Ready: ready,
-	})
+	claim.Part, claim.Lease, claim.Began = after.NextPart(), i.lease, i.began
 	return nil
 }

@@ -189,13 +189,18 @@ func (t *tx) delivery(id post.ID) (*post.Delivery, error) {
 
 // copyOf gives a copy that shares nothing which a transition changes.
 func copyOf(d *post.Delivery) *post.Delivery {
-	c := *d
-	c.Parts = append([]post.Part(nil), d.Parts...)
+	var c post.Delivery
+	copyTo(&c, d)
+	return &c
+}
+
+func copyTo(c, d *post.Delivery) {
+	*c = *d
+	c.Parts = slices.Clone(d.Parts)
 	if d.Doubt != nil {
 		x := *d.Doubt
 		c.Doubt = &x
 	}
-	return &c
 }
 
 // lane gives the lane of an account for change; settleLanes writes it back.

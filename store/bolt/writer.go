@@ -248,7 +248,17 @@ func (s *Store) read(ctx context.Context, f func(*tx) error) (err error) {
 			err = fmt.Errorf("%w: reading it panicked: %v", store.ErrCorrupt, r)
 		}
 	}()
-	return s.view(func(b *bbolt.Tx) error { return f(newTx(b)) })
+	return s.view(func(b *bbolt.Tx) error {
+		t, _ := s.txs.Get().(*tx)
+		if t == nil {
+			t = &tx{}
+		}
+		t.b = b
+		err := f(t)
+		*t = tx{}
+		s.txs.Put(t)
+		return err
+	})
 }
 
 func (s *Store) view(f func(*bbolt.Tx) error) error {

@@ -79,6 +79,13 @@ func (f *flights) has(id post.ID) bool {
 	return sent || looked
 }
 
+// number is how many there are.
+func (f *flights) number() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.now)
+}
+
 // berths counts those that are taken, of commits or of looks.
 func (f *flights) berths(look bool) map[berth]int {
 	f.mu.Lock()

@@ -79,11 +79,17 @@ func (f *flights) has(id post.ID) bool {
 	return sent || looked
 }
 
-// number is how many there are.
-func (f *flights) number() int {
+// commits counts those that send.
+func (f *flights) commits() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.now)
+	n := 0
+	for at, of := range f.taken {
+		if !at.look {
+			n += of
+		}
+	}
+	return n
 }
 
 // berths counts those that are taken, of commits or of looks.

@@ -32,15 +32,14 @@ func (s *Scheduler) lookAtDoubtful(ctx, work context.Context, now time.Time) {
 		s.cfg.Log.ErrorContext(ctx, "the doubtful deliveries cannot be listed", "error", err)
 		return
 	}
-	for i := range doubtful {
-		w := &doubtful[i]
+	for _, w := range doubtful { // a copy for each look: one that hangs keeps no list of others
 		at := berthOf(&w.Delivery, true)
 		if s.flights.has(w.Delivery.ID) || !mayLook(taken, at) { // it has a worker: its attempt's, or another look's
 			continue
 		}
 		taken[at]++
 		s.flights.begin(&w.Delivery, true)
-		s.workers.Go(func() { s.results <- s.look(work, w) })
+		s.workers.Go(func() { s.results <- s.look(work, &w) })
 	}
 }
 

@@ -118,8 +118,9 @@ const (
 	busyWait = 20 * time.Millisecond
 	// enough results make a commit of their own: more of them would share its sync, and wait for each other.
 	enough = 256
-	// yieldsForEach result that has come, and maxYields in all, is how often the processor is given up for the next one:
-	// some 0.3 µs each where nothing else could run, next to the millisecond that a commit takes.
+	// gatherFor bounds the wait for more results, maxYields what it costs where nothing else could run, some 0.3 µs each.
+	// The fewer have come, the fewer times: a platform that takes its time is not waited for.
+	gatherFor     = 500 * time.Microsecond
 	yieldsForEach = 16
 	maxYields     = 512
 	// settleRetry is the pause after a write that failed.
@@ -277,24 +278,31 @@ func (s *Scheduler) turn(ctx, work context.Context, now time.Time) time.Time {
 	return out.Next
 }
 
-// gather takes what the workers have left, without waiting. While results come in and others are still to come, those
-// that could run at once get the processor first: results that share a commit share its sync. The more have come, the
-// more often they get it, so that a platform that takes its time costs nothing.
+// gather takes what the workers have left. While more of them are under way, those that could run at once get the
+// processor first, for a moment that is short next to a commit: results that share a commit share its sync.
 func (s *Scheduler) gather() {
-	under := s.flights.number()
-	for yields := 0; ; {
-		select {
-		case o := <-s.results:
-			s.pending = append(s.pending, o)
-			yields = 0
-			continue
-		default:
-		}
-		if n := len(s.pending); n >= min(under, enough) || yields == min(n*yieldsForEach, maxYields) {
+	sending := s.flights.commits()
+	began := time.Now()
+	for yields := 0; ; yields++ {
+		s.collect()
+		n := len(s.pending)
+		// Each yield lets everybody else run once, which takes long where much computes: one is enough then.
+		if n >= min(sending, enough) || yields >= min(n*yieldsForEach, maxYields) || time.Since(began) > gatherFor {
 			return
 		}
 		runtime.Gosched()
-		yields++
+	}
+}
+
+// collect takes the results that are there.
+func (s *Scheduler) collect() {
+	for {
+		select {
+		case o := <-s.results:
+			s.pending = append(s.pending, o)
+		default:
+			return
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // user is what one key has under way, and has left.
 type user struct {
 	rate *rate.Limiter
-	// reading holds a token of each of the key's requests that read, and of those that wait to: see maxReading.
+	// reading holds a token of each of the key's requests that read, or wait only for others to end theirs: see maxReading.
 	reading chan struct{}
 }
 

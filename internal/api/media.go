@@ -103,12 +103,20 @@ func (c *call) fetch(ctx context.Context, address, alt string) (m store.Media, e
 }
 
 // remember writes what is known of a stored file.
-func (c *call) remember(ctx context.Context, w store.Write, m store.Media) (store.Media, error) {
-	m, err := c.Store.PutMedia(ctx, w, m)
+func (c *call) remember(ctx context.Context, w store.Write, m store.Media) (known store.Media, err error) {
+	err = c.Files.Keep(m.ID, func() (err error) {
+		known, err = c.Store.PutMedia(ctx, w, m)
+		return err //nolint:wrapcheck // it is wrapped below
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		p := problem(http.StatusServiceUnavailable, "file_removed", "the same file was removed at this moment: send it again")
+		p.retryAfter = time.Second
+		return store.Media{}, p
+	}
 	if err != nil {
 		return store.Media{}, fmt.Errorf("writing what is known of the file: %w", err)
 	}
-	return m, nil
+	return known, nil
 }
 
 // file is a stored file as the asker's upload.
@@ -393,18 +401,20 @@ func (c *call) deleteMedia(ctx context.Context) (*answer, error) {
 	if err := c.precondition(m.ID[:16], false); err != nil {
 		return nil, err
 	}
-	if c.uploaded(&m) {
-		gone, err := c.Store.WithdrawMedia(ctx, c.effect(), m.ID, c.mine, s.sees)
-		if err != nil {
-			return nil, fmt.Errorf("removing the file: %w", err)
+	var kept error
+	err = c.Files.Remove(m.ID, func() (gone bool) {
+		if gone = !c.uploaded(&m); gone {
+			kept = c.Store.DeleteMedia(ctx, c.effect(), m.ID)
+		} else {
+			// While somebody else has uploaded the same or needs it, it stays, which is not the asker's to know or to end.
+			gone, kept = c.Store.WithdrawMedia(ctx, c.effect(), m.ID, c.mine, s.sees)
 		}
-		if !gone {
-			return &answer{}, nil // somebody else has uploaded the same or needs it, which is not the asker's to know or to end
-		}
-	} else if err := c.Store.DeleteMedia(ctx, c.effect(), m.ID); err != nil {
-		return nil, fmt.Errorf("removing the file: %w", err)
+		return gone && kept == nil
+	})
+	if kept != nil {
+		return nil, fmt.Errorf("removing the file: %w", kept)
 	}
-	if err := c.Files.Remove(m.ID); err != nil {
+	if err != nil {
 		c.Log.WarnContext(ctx, "a file that nothing needs could not be removed", "media", m.ID, "error", err)
 	}
 	return &answer{}, nil

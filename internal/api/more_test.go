@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"mime/multipart"
@@ -500,4 +501,39 @@ func (h *house) materialize(id string) {
 	if n, err := h.store.Materialize(h.t.Context(), w, s.ID, s.Revision, run.At, 1, []store.Occurrence{o}); err != nil || n != 1 {
 		h.t.Fatalf("made %d: %v", n, err)
 	}
+}
+
+// hasty is a store in which somebody else pauses an account right before whatever is asked of it.
+type hasty struct{ store.Store }
+
+func (h hasty) first(ctx context.Context, key post.AccountKey) {
+	_ = h.Store.HoldLane(ctx, store.Write{Now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), Actor: "mia"}, store.HoldOn{
+		Account: key, Hold: post.Hold{Reason: post.HoldPaused, Detail: "storm"},
+	})
+}
+
+func (h hasty) HoldLane(ctx context.Context, w store.Write, on store.HoldOn) error {
+	h.first(ctx, on.Account)
+	return h.Store.HoldLane(ctx, w, on)
+}
+
+func (h hasty) ReleaseLane(ctx context.Context, w store.Write, r store.Release) error {
+	h.first(ctx, r.Account)
+	return h.Store.ReleaseLane(ctx, w, r)
+}
+
+func TestAPauseThatSomebodyElseWasFasterWithIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.deps.Store = hasty{h.store}
+	h.open()
+	const account = "/api/v1/accounts/acme-x"
+	for _, x := range [][2]string{{"/pause", `{"reason":"lunch"}`}, {"/resume", `{}`}, {"/resume", `{"late":"miss"}`}} {
+		read := h.ask("jo", "GET", account, "").want(200).header.Get("ETag")
+		h.ask("jo", "POST", account+x[0], x[1], "If-Match", read).code(412, "stale")
+		if a := h.ask("jo", "GET", account, "").want(200); a.text("status") != "paused" || a.text("holds", 0, "detail") != "storm" {
+			t.Errorf("after %s%s: %s", x[0], x[1], a.raw)
+		}
+	}
+	h.ask("jo", "POST", account+"/resume", "", "If-Match", "*").want(200)
 }

@@ -15,6 +15,9 @@ import (
 	"crier/store"
 )
 
+// codeInterrupted is that of a request that did not end in time, or whose client did not wait for its end.
+const codeInterrupted = "interrupted"
+
 // Problem is what every refusal looks like (RFC 9457).
 type Problem struct {
 	Type   string `json:"type" doc:"A name of the kind of problem that does not change."`
@@ -169,7 +172,7 @@ func sentinel(err error) *Problem {
 		}
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		p := problem(http.StatusServiceUnavailable, "interrupted", "the request did not end in time")
+		p := problem(http.StatusServiceUnavailable, codeInterrupted, "the request did not end in time")
 		p.cause = err
 		return p
 	}

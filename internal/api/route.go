@@ -78,7 +78,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		w.Header().Set("X-Request-Id", id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if r.Body != nil && r.Body != http.NoBody {
-			body := &patient{ReadCloser: r.Body, conn: http.NewResponseController(w), stall: a.Stall, began: time.Now()}
+			body := &patient{ReadCloser: r.Body, conn: http.NewResponseController(w), stall: a.Stall}
 			body.wait() // for a body that no handler reads, too: the server takes what is left of it
 			r.Body = body
 		}
@@ -124,20 +124,24 @@ type patient struct {
 	io.ReadCloser
 	conn  *http.ResponseController
 	stall time.Duration
-	began time.Time
+	began time.Time // when it was first asked for: who waits for a hand before is not to blame
 	came  int64
 }
 
 // wait gives the sender time for the next piece. A connection without deadlines, as in tests, has none.
 func (p *patient) wait() {
 	at := time.Now().Add(p.stall)
-	if slowest := p.began.Add(p.stall + time.Duration(p.came)*time.Second/bodyRate); slowest.Before(at) {
+	slowest := p.began.Add(p.stall + time.Duration(p.came)*time.Second/bodyRate)
+	if !p.began.IsZero() && slowest.Before(at) {
 		at = slowest
 	}
 	_ = p.conn.SetReadDeadline(at)
 }
 
 func (p *patient) Read(b []byte) (int, error) {
+	if p.began.IsZero() {
+		p.began = time.Now()
+	}
 	p.wait()
 	n, err := p.ReadCloser.Read(b)
 	p.came += int64(n)
@@ -211,7 +215,8 @@ func (a *api) serve(rt *route) func(huma.Context) {
 func (a *api) fail(ctx context.Context, c *call, rt *route, err error) {
 	id := c.w.Header().Get("X-Request-Id")
 	p := problemOf(err)
-	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil { // else the client has left
+	gone := ctx.Err() != nil && p.Code == codeInterrupted // the client has left before anything was done
+	if p.Status >= http.StatusInternalServerError && !gone {
 		a.Log.ErrorContext(ctx, "a request was not answered", "request", id, "route", rt.id, "code", p.Code, "error", p.cause)
 	}
 	writeProblem(c.w, id, p)

@@ -70,6 +70,45 @@ func TestANightlyBackupClearsAwayWhatAKillLeft(t *testing.T) {
 	}
 }
 
+// TestFilesThatWereNeverWrittenDownAreSwept leaves two files that no record names, as a kill between an upload's file and
+// its record does: the one that is older than a month goes, and no file that is known.
+func TestFilesThatWereNeverWrittenDownAreSwept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c, _, err := config.Load(writeConfig(t, dir, "http://127.0.0.1:9", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := app.New(t.Context(), app.Options{Config: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := filepath.Join(dir, "data", "media")
+	leave := func(name string, days int) string {
+		path := filepath.Join(files, name[:2], name[2:])
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(name), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().AddDate(0, 0, -days)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	known, old, recent := leave(strings.Repeat("a", 64), 40), leave(strings.Repeat("b", 64), 40), leave(strings.Repeat("c", 64), 20)
+	if err := a.Know(t.Context(), strings.Repeat("a", 64)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(a.SweepFiles(t.Context()), a.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{known: true, old: false, recent: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %t", path, err, want)
+		}
+	}
+}
+
 // TestANightlyBackupSaysThatAPostIsDamaged damages the record of a post that nobody asks for: its file opens, its pages are
 // whole, and the nightly copy is where it shows. The copies of sound nights stay.
 func TestANightlyBackupSaysThatAPostIsDamaged(t *testing.T) {

@@ -115,6 +115,9 @@ func (a *App) listenLocal(ctx context.Context) (net.Listener, error) {
 const (
 	keepChanges = 90 * 24 * time.Hour
 	keepBackups = 7
+	// keepUnknown is how long a file stays that nothing is known of: an upload that a kill cut off before it was written
+	// down, or one that a newer backup of the store may still know.
+	keepUnknown = 30 * 24 * time.Hour
 )
 
 // chores is everything that cron runs.
@@ -126,7 +129,26 @@ func (a *App) chores() []scheduler.Chore {
 			return a.store.Prune(ctx, now, now.Add(-keepChanges))
 		}},
 		scheduler.Chore{Name: "backup", Spec: "42 3 * * *", Run: a.nightly},
+		scheduler.Chore{Name: "files", Spec: "12 4 * * *", Run: a.sweepFiles},
 	)
+}
+
+// sweepFiles removes the files that nothing has been known of for long.
+func (a *App) sweepFiles(ctx context.Context) error {
+	n, err := a.files.Sweep(ctx, a.opts.Now().Add(-keepUnknown), func(id string) (bool, error) {
+		_, err := a.store.MediaByID(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if n > 0 {
+		a.opts.Log.WarnContext(ctx, "files were removed that nothing was known of", "count", n)
+	}
+	if err != nil {
+		return fmt.Errorf("sweeping the files: %w", err)
+	}
+	return nil
 }
 
 // nightly makes a copy in the data folder that was read to the last record, and keeps a week of them.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -33,6 +34,7 @@ type Files struct {
 	limits Limits
 	// decoding has one place: a picture in the making can take maxDecode bytes.
 	decoding chan struct{}
+	leaving  sync.RWMutex // held for writing while a file is forgotten and removed
 }
 
 // Open makes the folder when it is not there, closes it to other users of the machine (0700), and removes what
@@ -216,9 +218,26 @@ func (f *Files) Stat(id string) (Info, error) {
 	return s.info(id, i.Size()), nil
 }
 
-// Remove removes a stored file for good. One that is not there is no error.
-func (f *Files) Remove(id string) error {
+// Keep runs remember, which writes down that the file is there, and lets nobody remove it meanwhile. When it is not
+// there any more, which is fs.ErrNotExist, remember is not run.
+func (f *Files) Keep(id string, remember func() error) error {
+	f.leaving.RLock()
+	defer f.leaving.RUnlock()
 	if !validID(id) {
+		return fmt.Errorf("keep media: %w", fs.ErrNotExist)
+	}
+	if _, err := os.Stat(f.path(id)); err != nil {
+		return fmt.Errorf("keep media: %w", err)
+	}
+	return remember()
+}
+
+// Remove removes a stored file for good if forget, which strikes out what is known of it, reports that nobody needs it.
+// No Keep runs meanwhile. One that is not there is no error.
+func (f *Files) Remove(id string, forget func() bool) error {
+	f.leaving.Lock()
+	defer f.leaving.Unlock()
+	if !forget() || !validID(id) {
 		return nil
 	}
 	path := f.path(id)
@@ -231,6 +250,46 @@ func (f *Files) Remove(id string) error {
 		return fmt.Errorf("remove media: %w", err)
 	}
 	return nil
+}
+
+// Sweep removes the stored files that were last put before a time and that known, which is asked once more while no Keep
+// runs, reports false for: their uploads were never written down. It ends with the first error of known, or with ctx.
+func (f *Files) Sweep(ctx context.Context, before time.Time, known func(id string) (bool, error)) (removed int, err error) {
+	err = filepath.WalkDir(f.dir, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // it has gone meanwhile
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		id := filepath.Base(filepath.Dir(path)) + e.Name()
+		if !e.Type().IsRegular() || !validID(id) || path != f.path(id) {
+			return nil
+		}
+		if i, err := e.Info(); err != nil || !i.ModTime().Before(before) {
+			return nil //nolint:nilerr // it has gone meanwhile
+		}
+		if yes, err := known(id); yes || err != nil {
+			return err
+		}
+		var asked error
+		err = f.Remove(id, func() bool {
+			yes, err := known(id)
+			asked = err
+			if yes || err != nil {
+				return false
+			}
+			removed++
+			return true
+		})
+		return errors.Join(asked, err)
+	})
+	if err != nil {
+		return removed, fmt.Errorf("sweep media: %w", err)
+	}
+	return removed, nil
 }
 
 // path is where the file of a valid id lies: 256 inner folders, so that none grows large.

@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -450,7 +451,7 @@ func TestRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := f.Remove(i.ID); err != nil {
+		if err := f.Remove(i.ID, func() bool { return true }); err != nil {
 			t.Fatalf("Remove: %v", err)
 		}
 	}
@@ -461,9 +462,100 @@ func TestRemove(t *testing.T) {
 		if _, err := f.Stat(id); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("Stat(%q) = %v, want %v", id, err, fs.ErrNotExist)
 		}
-		if err := f.Remove(id); err != nil {
+		if err := f.Remove(id, func() bool { return true }); err != nil {
 			t.Errorf("Remove(%q) = %v", id, err)
 		}
+	}
+}
+
+func TestAFileIsRemovedOnlyWhileNobodyWritesItDown(t *testing.T) {
+	t.Parallel()
+	f := open(t, Limits{})
+	i, err := f.Put(t.Context(), bytes.NewReader(pngFile(t, 5, 5)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, removed := make(chan struct{}), make(chan error, 1)
+	err = f.Keep(i.ID, func() error {
+		go func() {
+			removed <- f.Remove(i.ID, func() bool {
+				select {
+				case <-known:
+					return false
+				default:
+					return true
+				}
+			})
+		}()
+		for range 100 { // for whoever does not wait
+			runtime.Gosched()
+			if _, err := f.Stat(i.ID); err != nil {
+				return err
+			}
+		}
+		close(known)
+		return nil
+	})
+	if err := errors.Join(err, <-removed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Stat(i.ID); err != nil {
+		t.Errorf("a file that is known: %v", err)
+	}
+	if err := f.Remove(i.ID, func() bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	err = f.Keep(i.ID, func() error {
+		t.Error("a file that is not there was written down")
+		return nil
+	})
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Keep = %v, want %v", err, fs.ErrNotExist)
+	}
+}
+
+func TestWhatNobodyKnowsOfIsSwept(t *testing.T) {
+	t.Parallel()
+	f := open(t, Limits{})
+	put := func(w int) string {
+		i, err := f.Put(t.Context(), bytes.NewReader(pngFile(t, w, 5)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i.ID
+	}
+	kept, lost, fresh := put(5), put(6), put(7)
+	late := time.Now().Add(-time.Hour)
+	for _, id := range []string{kept, lost} {
+		if err := os.Chtimes(f.path(id), late, late); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stranger := filepath.Join(f.dir, "notes.txt")
+	if err := os.WriteFile(stranger, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(stranger, late, late); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("the store cannot be read")
+	if n, err := f.Sweep(t.Context(), time.Now().Add(-time.Minute), func(string) (bool, error) { return false, broken }); n != 0 || !errors.Is(err, broken) {
+		t.Errorf("removed %d, %v; want none, %v", n, err, broken)
+	}
+	known := func(id string) (bool, error) { return id == kept, nil }
+	if n, err := f.Sweep(t.Context(), time.Now().Add(-time.Minute), known); n != 1 || err != nil {
+		t.Errorf("removed %d, %v; want 1", n, err)
+	}
+	for _, id := range []string{kept, fresh} {
+		if _, err := f.Stat(id); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if _, err := f.Stat(lost); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what nobody knows of: %v", err)
+	}
+	if _, err := os.Stat(stranger); err != nil {
+		t.Errorf("somebody else's file: %v", err)
 	}
 }
 

@@ -56,14 +56,20 @@ type pages struct {
 	here, elsewhere shown
 }
 
-// shown is a page as it was made last. Whoever asks again within shownFor, without a key, makes nobody read the store.
+// shown is a page as it was made last, or why it could not be. Whoever asks again within shownFor, without a key, makes
+// nobody read the store.
 type shown struct {
 	mu   sync.Mutex
 	at   time.Time
 	page []byte
+	err  error
 }
 
-const shownFor = time.Second
+const (
+	shownFor = time.Second
+	// maxRead bounds the reading of what a page shows, which goes on for the others when who asked for it leaves.
+	maxRead = 10 * time.Second
+)
 
 // New makes the handler of the pages: GET / and its style. There is no login yet, so the page tells everybody how
 // Crier is doing, tells of brands' deliveries only those who sit at the machine itself, and of people's nobody.
@@ -138,25 +144,34 @@ func (p *pages) front(w http.ResponseWriter, r *http.Request) {
 	if local {
 		last = &p.here
 	}
-	page, err := p.show(r.Context(), last, local)
+	page, err := p.show(context.WithoutCancel(r.Context()), last, local)
 	if err != nil {
-		p.Log.ErrorContext(r.Context(), "the page cannot be made", "error", err)
 		http.Error(w, "The page cannot be made.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(page) //nolint:gosec // html/template has escaped it; a client that left is nobody's trouble
+	_, _ = w.Write(page) // a client that left is nobody's trouble
 }
 
 // show gives the page, made anew by one asker at a time.
 func (p *pages) show(ctx context.Context, last *shown, local bool) ([]byte, error) {
 	last.mu.Lock()
 	defer last.mu.Unlock()
-	now := p.Now()
-	if last.page != nil && !now.Before(last.at) && now.Sub(last.at) < shownFor {
-		return last.page, nil
+	if age := p.Now().Sub(last.at); !last.at.IsZero() && age >= 0 && age < shownFor {
+		return last.page, last.err
 	}
+	last.page, last.err = p.render(ctx, local)
+	last.at = p.Now()
+	if last.err != nil {
+		p.Log.ErrorContext(ctx, "the page cannot be made", "error", last.err)
+	}
+	return last.page, last.err
+}
+
+func (p *pages) render(ctx context.Context, local bool) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxRead)
+	defer cancel()
 	v, err := p.read(ctx, local)
 	if err != nil {
 		return nil, err
@@ -165,8 +180,7 @@ func (p *pages) show(ctx context.Context, last *shown, local bool) ([]byte, erro
 	if err := p.home.Execute(&b, v); err != nil {
 		return nil, fmt.Errorf("filling in the page: %w", err)
 	}
-	last.at, last.page = now, b.Bytes()
-	return last.page, nil
+	return b.Bytes(), nil
 }
 
 func (p *pages) read(ctx context.Context, local bool) (*view, error) {

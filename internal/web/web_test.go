@@ -35,6 +35,7 @@ func TestWhoAsksForThePageWithoutEndReadsTheStoreOnceASecond(t *testing.T) {
 	t.Parallel()
 	c := counted{reads: &atomic.Int64{}}
 	var clock atomic.Int64
+	clock.Store(1_000_000)
 	h, err := web.New(web.Deps{
 		Store: c, Now: func() time.Time { return time.UnixMilli(clock.Load()) }, Log: slog.New(slog.DiscardHandler),
 		Status: func(func(post.AccountKey) bool) scheduler.Status { return scheduler.Status{} },
@@ -60,7 +61,7 @@ func TestWhoAsksForThePageWithoutEndReadsTheStoreOnceASecond(t *testing.T) {
 		wg.Wait()
 	}
 	for _, at := range []int64{0, 999, 1000, 0} { // the last after a step of the clock
-		clock.Store(at)
+		clock.Store(1_000_000 + at)
 		crowd()
 	}
 	if n := c.reads.Load(); n != 6 {

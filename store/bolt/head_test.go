@@ -74,3 +74,42 @@ func TestADamagedKeyOfALookIsAnErrorAndNoCircle(t *testing.T) {
 		t.Fatal("it runs in circles")
 	}
 }
+
+// Somebody pauses an account between the look at its version and the missing of what is overdue.
+func TestNothingIsMissedForAnotherVersionOfAnAccount(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, Options{})
+	now := time.UnixMilli(1_000_000).UTC()
+	w := store.Write{Now: now, Actor: "ann"}
+	acme := post.Account{Handle: "acme", Platform: post.Twitter, Kind: post.Brand, Owner: "acme", Managed: "file", MaxLate: time.Hour}
+	d := post.Delivery{
+		ID: post.ID{1}, Post: post.ID{2}, Target: post.ID{3}, Account: acme.Key(), Platform: post.Twitter, State: post.Scheduled,
+		Due: now.Add(-time.Minute), Parts: []post.Part{{Role: post.RolePost, State: post.PartWaiting}},
+	}
+	n := store.NewPost{
+		Post: post.Post{ID: d.Post, Author: "ann", CreatedAt: now, Kind: post.Brand, Targets: []post.Target{{
+			ID: d.Target, Account: acme.Key(), Platform: post.Twitter, Delivery: d.ID,
+		}}},
+		Deliveries: []post.Delivery{d}, Fingerprints: []string{""},
+	}
+	if err := s.SyncAccounts(t.Context(), w, []post.Account{acme}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreatePost(t.Context(), w, n); err != nil {
+		t.Fatal(err)
+	}
+	read, err := s.AccountByHandle(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.missOverdue(t.Context(), now, "ann", acme.Key(), read.Version+1); !errors.Is(err, store.ErrStale) {
+		t.Errorf("another version: %v", err)
+	}
+	if v, err := s.DeliveryByID(t.Context(), d.ID); err != nil || v.Delivery.State != post.Scheduled {
+		t.Errorf("it is %s, %v", v.Delivery.State, err)
+	}
+	err = s.missOverdue(t.Context(), now, "ann", acme.Key(), read.Version)
+	if v, e := s.DeliveryByID(t.Context(), d.ID); errors.Join(err, e) != nil || v.Delivery.State != post.Missed {
+		t.Errorf("its own version: it is %s, %v", v.Delivery.State, errors.Join(err, e))
+	}
+}

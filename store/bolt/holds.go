@@ -95,7 +95,7 @@ func (s *Store) ReleaseLane(ctx context.Context, w store.Write, r store.Release)
 			return err
 		}
 		if held {
-			if err := s.missOverdue(ctx, now, w.Actor, r.Account); err != nil {
+			if err := s.missOverdue(ctx, now, w.Actor, r.Account, r.Version); err != nil {
 				return err
 			}
 		}
@@ -171,14 +171,18 @@ func (t *tx) waive(l *lane, now time.Time) {
 	}
 }
 
-// missOverdue moves the overdue deliveries of a lane to missed, apart from those that have begun or are on their way.
-func (s *Store) missOverdue(ctx context.Context, now time.Time, actor string, account post.AccountKey) error {
+// missOverdue moves the overdue deliveries of a lane to missed, apart from those that have begun or are on their way, while
+// the account has that version; 0 is any.
+func (s *Store) missOverdue(ctx context.Context, now time.Time, actor string, account post.AccountKey, version uint64) error {
 	var from position // what has been looked at stands before it
 	for {
 		done := true
 		var last position
 		err := s.write(ctx, now, func(t *tx) error {
 			done, last = true, from
+			if err := t.unchanged(account, version); err != nil {
+				return err
+			}
 			l, err := t.lane(account)
 			if err != nil {
 				return err
@@ -285,7 +289,7 @@ func (s *Store) ResumeAll(ctx context.Context, w store.Write, kind post.Kind, br
 	for chunk := range slices.Chunk(lanes, maxChunk) {
 		if late == store.LateMiss {
 			for _, account := range chunk {
-				if err := s.missOverdue(ctx, now, w.Actor, account); err != nil {
+				if err := s.missOverdue(ctx, now, w.Actor, account, 0); err != nil {
 					return err
 				}
 			}

@@ -118,9 +118,9 @@ const (
 	busyWait = 20 * time.Millisecond
 	// enough results make a commit of their own: more of them would share its sync, and wait for each other.
 	enough = 256
-	// gatherFor bounds the wait for more results, maxYields what it costs where nothing else could run, some 0.3 µs each.
-	// The fewer have come, the fewer times: a platform that takes its time is not waited for.
-	gatherFor     = 500 * time.Microsecond
+	// gatherFor bounds the wait for more results, maxYields the wait for the next one where nothing else could run, some
+	// 0.3 µs each; the fewer have come, the fewer: a platform that takes its time is not waited for.
+	gatherFor     = time.Millisecond
 	yieldsForEach = 16
 	maxYields     = 512
 	// settleRetry is the pause after a write that failed.
@@ -284,7 +284,9 @@ func (s *Scheduler) gather() {
 	sending := s.flights.commits()
 	began := time.Now()
 	for yields := 0; ; yields++ {
-		s.collect()
+		if s.collect() {
+			yields = 0
+		}
 		n := len(s.pending)
 		// Each yield lets everybody else run once, which takes long where much computes: one is enough then.
 		if n >= min(sending, enough) || yields >= min(n*yieldsForEach, maxYields) || time.Since(began) > gatherFor {
@@ -294,14 +296,15 @@ func (s *Scheduler) gather() {
 	}
 }
 
-// collect takes the results that are there.
-func (s *Scheduler) collect() {
+// collect takes the results that are there and reports whether there was any.
+func (s *Scheduler) collect() (some bool) {
 	for {
 		select {
 		case o := <-s.results:
 			s.pending = append(s.pending, o)
+			some = true
 		default:
-			return
+			return some
 		}
 	}
 }

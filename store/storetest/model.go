@@ -48,8 +48,12 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		maps.Copy(all, room)
 	}
 	for _, name := range []string{
-		"create", "create many", "change", "edit", "prepare", "release", "resume", "submit post", "cancel post", "materialize",
+		"create", "create many", "change", "edit", "prepare", "hold", "hold an app", "release", "resume", "expire", "submit post",
+		"cancel post", "materialize", "edit series", "delete series", "skip", "sync accounts",
 	} {
+		if all[name] == nil {
+			m.rt.Fatalf("there is no step %q", name)
+		}
 		all[name] = m.wakes(all[name])
 	}
 	return all

@@ -1,7 +1,8 @@
 // Package api is Crier's REST API: who asks, what they may, what they said, and the answer.
 //
 // Every route stands in one table, from which both the handlers and the OpenAPI document come. A request passes, in
-// this order: its key, its rate, its body's size, its query, its stored answer if it was made before, and its handler.
+// this order: its key, its rate, its query, its body, a place among those at work, its stored answer if it was made
+// before, and its handler.
 // What goes wrong anywhere becomes a problem document (RFC 9457) that names fields and never repeats a value.
 package api
 

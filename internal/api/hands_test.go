@@ -220,13 +220,19 @@ func TestACrowdThatReadsIsRefusedBeyondTheBound(t *testing.T) {
 	}
 }
 
-func TestLongReadsKeepNobodyFromPosting(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
+// newEndless is a house whose lists of posts take until the gate is opened, and a crowd for it.
+func newEndless(tb testing.TB) (*house, endless, *crowd) {
+	tb.Helper()
+	h := newHouse(tb)
 	e := endless{h.store, newGate()}
 	h.deps.Store, h.deps.MaxAtWork = e, int(10*reading)
 	h.open()
-	all := h.crowd()
+	return h, e, h.crowd()
+}
+
+func TestLongReadsKeepNobodyFromPosting(t *testing.T) {
+	t.Parallel()
+	h, e, all := newEndless(t)
 	for range 3 * reading {
 		all.send("jo", "GET", posts, http.NoBody)
 		all.send("mia", "GET", posts, http.NoBody)
@@ -240,11 +246,7 @@ func TestLongReadsKeepNobodyFromPosting(t *testing.T) {
 
 func TestLongReadsOfOneKeyKeepNoOtherFromReading(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	e := endless{h.store, newGate()}
-	h.deps.Store, h.deps.MaxAtWork = e, int(10*reading)
-	h.open()
-	all := h.crowd()
+	h, e, all := newEndless(t)
 	for range 3 * reading {
 		all.send("jo", "GET", posts, http.NoBody)
 	}

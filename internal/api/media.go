@@ -401,18 +401,18 @@ func (c *call) deleteMedia(ctx context.Context) (*answer, error) {
 	if err := c.precondition(m.ID[:16], false); err != nil {
 		return nil, err
 	}
-	var kept error
+	var refused error
 	err = c.Files.Remove(m.ID, func() (gone bool) {
-		if gone = !c.uploaded(&m); gone {
-			kept = c.Store.DeleteMedia(ctx, c.effect(), m.ID)
-		} else {
-			// While somebody else has uploaded the same or needs it, it stays, which is not the asker's to know or to end.
-			gone, kept = c.Store.WithdrawMedia(ctx, c.effect(), m.ID, c.mine, s.sees)
+		if !c.uploaded(&m) {
+			refused = c.Store.DeleteMedia(ctx, c.effect(), m.ID)
+			return refused == nil
 		}
-		return gone && kept == nil
+		// While somebody else has uploaded the same or needs it, it stays, which is not the asker's to know or to end.
+		gone, refused = c.Store.WithdrawMedia(ctx, c.effect(), m.ID, c.mine, s.sees)
+		return gone && refused == nil
 	})
-	if kept != nil {
-		return nil, fmt.Errorf("removing the file: %w", kept)
+	if refused != nil {
+		return nil, fmt.Errorf("removing the file: %w", refused)
 	}
 	if err != nil {
 		c.Log.WarnContext(ctx, "a file that nothing needs could not be removed", "media", m.ID, "error", err)

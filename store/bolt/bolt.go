@@ -38,6 +38,7 @@ type Store struct {
 	txs     sync.Pool     // of *tx, empty: each view needs one, and they are large
 	doubts  atomic.Uint64 // commits that reported an error and may be on disk
 	wary    bool          // the writer's: the last commit was one of them
+	kept    slab          // the writer's: the values of its transaction
 
 	accounts decoded[accountRecord]
 	keys     decoded[store.Key]

@@ -236,7 +236,7 @@ func (c *checker) lane(l *lane) {
 	v := c.get(bReady, readyKey(l.readyMs, l.key))
 	if v == nil {
 		c.say("lane %s: it has no entry in ready", l.key)
-	} else if want := readyValue(l.entry, f.head.Platform, l); !bytes.Equal(v, want) {
+	} else if want := appendReady(nil, l.entry, f.head.Platform, l); !bytes.Equal(v, want) {
 		c.say("lane %s: its entry in ready is of another head, platform or owner", l.key)
 	}
 }

@@ -163,8 +163,9 @@ func deliveryFlags(d *post.Delivery) (flags uint64) {
 	return flags
 }
 
-func encodeDelivery(d *post.Delivery) []byte {
-	e := encoder{b: make([]byte, 0, 320)}
+// appendDelivery appends the record of a delivery.
+func appendDelivery(b []byte, d *post.Delivery) []byte {
+	e := encoder{b: b}
 	flags := deliveryFlags(d)
 	has := func(bit uint64) bool { return flags&bit != 0 }
 	e.byte(deliveryVersion)

@@ -18,10 +18,10 @@ const (
 	changeLinked // a delivery leads to it: its own changes, and the creation of its post
 )
 
-// encodeChange writes a change. A linked one is reached from a delivery; prev is the number of the one before it there,
+// appendChange appends the record of a change. A linked one is reached from a delivery; prev is the number of the one before it there,
 // 0 for the first.
-func encodeChange(c *post.Change, linked bool, prev uint64) []byte {
-	e := encoder{b: make([]byte, 0, 128)}
+func appendChange(b []byte, c *post.Change, linked bool, prev uint64) []byte {
+	e := encoder{b: b}
 	var flags uint64
 	set(&flags, changePost, !c.Post.IsZero())
 	set(&flags, changeDelivery, !c.Delivery.IsZero())
@@ -125,8 +125,9 @@ func (d *decoder) change(c *logged) {
 	}
 }
 
-func encodeAttempt(a *post.Attempt) []byte {
-	e := encoder{b: make([]byte, 0, 160)}
+// appendAttempt appends the record of an attempt.
+func appendAttempt(b []byte, a *post.Attempt) []byte {
+	e := encoder{b: b}
 	e.byte(attemptVersion)
 	e.int(int64(a.Part))
 	e.text(a.Act)

@@ -55,8 +55,9 @@ const (
 	flagAstray
 )
 
-func (l *lane) encode() []byte {
-	e := encoder{b: make([]byte, 0, 160)}
+// appendTo appends the record of the lane.
+func (l *lane) appendTo(b []byte) []byte {
+	e := encoder{b: b}
 	e.byte(laneVersion)
 	var flags byte
 	if l.known {

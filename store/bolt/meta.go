@@ -173,7 +173,7 @@ func (t *tx) log(c *post.Change, linked bool, prev uint64) error {
 	m.seq++
 	m.dirty = true
 	c.Seq = m.seq
-	return t.put(bOutbox, seqKey(c.Seq), encodeChange(c, linked, prev))
+	return t.put(bOutbox, seqKey(c.Seq), appendChange(t.record(), c, linked, prev))
 }
 
 func (m *meta) view() store.Counts {

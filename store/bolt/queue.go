@@ -195,7 +195,7 @@ func (s *Store) Renew(ctx context.Context, owner string, deliveries []post.ID, u
 			}
 			if l.flight.delivery == id && l.flight.owner == owner {
 				l.flight.lease = post.Instant(until)
-				if err := t.put(bLaneState, key, l.encode()); err != nil {
+				if err := t.put(bLaneState, key, l.appendTo(t.record())); err != nil {
 					return err
 				}
 			}

@@ -135,7 +135,7 @@ func (t *tx) save(before, after *post.Delivery, c cause) error {
 	if err := t.tell(before, after, c); err != nil {
 		return err
 	}
-	if err := t.put(bDelivery, after.ID[:], encodeDelivery(after)); err != nil {
+	if err := t.put(bDelivery, after.ID[:], appendDelivery(t.record(), after)); err != nil {
 		return err
 	}
 	if before != nil && before.State == post.Canceled { // a receipt is taken even of what its post has dropped

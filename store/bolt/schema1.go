@@ -129,13 +129,13 @@ func (t *tx) toSchema2() error {
 		if err != nil {
 			return err
 		}
-		if err := t.put(bLaneState, k, l.encode()); err != nil {
+		if err := t.put(bLaneState, k, l.appendTo(t.record())); err != nil {
 			return err
 		}
 		delete(t.lanes, key)
 	}
 	for _, l := range t.lanes { // lanes that had no record yet
-		if err := t.put(bLaneState, accountKey(l.key), l.encode()); err != nil {
+		if err := t.put(bLaneState, accountKey(l.key), l.appendTo(t.record())); err != nil {
 			return err
 		}
 	}

@@ -55,7 +55,7 @@ func (t *tx) toSchema3() error {
 		if !l.flight.none() && l.flight.owner == "" {
 			return fmt.Errorf("%w: %s names no intent for delivery %s, which is under way", store.ErrCorrupt, bucketIntent2, l.flight.delivery)
 		}
-		if err := t.put(bLaneState, accountKey(l.key), l.encode()); err != nil {
+		if err := t.put(bLaneState, accountKey(l.key), l.appendTo(t.record())); err != nil {
 			return err
 		}
 	}

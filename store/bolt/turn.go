@@ -179,7 +179,7 @@ func (t *tx) appendAttempts(id post.ID, attempts []post.Attempt) error {
 	n := t.lastAttempt(id)
 	for i := range attempts {
 		n++
-		if err := t.put(bAttempt, idSeqKey(id, n), encodeAttempt(&attempts[i])); err != nil {
+		if err := t.put(bAttempt, idSeqKey(id, n), appendAttempt(t.record(), &attempts[i])); err != nil {
 			return err
 		}
 	}
@@ -189,7 +189,7 @@ func (t *tx) appendAttempts(id post.ID, attempts []post.Attempt) error {
 // recorded reports whether the result's attempt is the last one in the flight record already.
 func (t *tx) recorded(r *store.Result) bool {
 	n := len(r.Attempts)
-	return n > 0 && bytes.Equal(encodeAttempt(&r.Attempts[n-1]), t.get(bAttempt, idSeqKey(r.Delivery, t.lastAttempt(r.Delivery))))
+	return n > 0 && bytes.Equal(appendAttempt(t.record(), &r.Attempts[n-1]), t.get(bAttempt, idSeqKey(r.Delivery, t.lastAttempt(r.Delivery))))
 }
 
 // lastAttempt is the number of the last attempt of a delivery, 0 when there is none.

@@ -81,6 +81,9 @@ type tx struct {
 	b       *bbolt.Tx
 	buckets [bucketCount]*bbolt.Bucket
 	cursors [bucketCount]*bbolt.Cursor // for reads that end at once, so that none has to make one
+	kept    *slab                      // the values that it writes
+	room    []byte                     // see record
+	key     []byte                     // the last that was written
 	writes  int                        // since the batch began
 	wake    bool                       // something may have become due earlier
 	meta    *meta
@@ -90,7 +93,15 @@ type tx struct {
 	stopped bool // stops are read
 }
 
-func newTx(b *bbolt.Tx) *tx { return &tx{b: b} }
+func newTx(b *bbolt.Tx) *tx { return &tx{b: b, kept: &slab{}} }
+
+// record gives the room in which the next record is built; put copies it.
+func (t *tx) record() []byte {
+	if t.room == nil {
+		t.room = make([]byte, 0, 1024)
+	}
+	return t.room
+}
 
 func (t *tx) bucket(id bucketID) *bbolt.Bucket {
 	if t.buckets[id] == nil {
@@ -119,9 +130,11 @@ func (t *tx) get(id bucketID, key []byte) []byte {
 	return v
 }
 
+// put writes a record. It copies key and value: neither has to outlive the call.
 func (t *tx) put(id bucketID, key, value []byte) error {
 	t.writes++
-	if err := t.bucket(id).Put(key, value); err != nil {
+	t.key = append(t.key[:0], key...) // bbolt has its keys escape, and copies them
+	if err := t.bucket(id).Put(t.key, t.kept.keep(value)); err != nil {
 		return fmt.Errorf("write %s: %w", bucketNames[id], err)
 	}
 	return nil
@@ -129,7 +142,11 @@ func (t *tx) put(id bucketID, key, value []byte) error {
 
 func (t *tx) del(id bucketID, key []byte) error {
 	t.writes++
-	if err := t.bucket(id).Delete(key); err != nil {
+	c := t.cursor(id)
+	if k, _ := c.Seek(key); !bytes.Equal(k, key) {
+		return nil
+	}
+	if err := c.Delete(); err != nil {
 		return fmt.Errorf("delete from %s: %w", bucketNames[id], err)
 	}
 	return nil
@@ -277,7 +294,7 @@ func (t *tx) settleLane(l *lane, now time.Time) error {
 			}
 		}
 		if ready {
-			if err := t.put(bReady, readyKey(at, l.key), readyValue(id, platform, l)); err != nil {
+			if err := t.put(bReady, readyKey(at, l.key), appendReady(t.record(), id, platform, l)); err != nil {
 				return err
 			}
 			t.wake = true
@@ -287,16 +304,16 @@ func (t *tx) settleLane(l *lane, now time.Time) error {
 	if !l.dirty {
 		return nil
 	}
-	b := l.encode()
+	b := l.appendTo(t.record())
 	if bytes.Equal(b, l.stored) {
 		return nil
 	}
 	return t.put(bLaneState, accountKey(l.key), b)
 }
 
-// readyValue is the head with what a turn asks before it reads anything else: platform and brand.
-func readyValue(head post.ID, p post.Platform, l *lane) []byte {
-	e := encoder{b: make([]byte, 0, 48)}
+// appendReady appends the head with what a turn asks before it reads anything else: platform and brand.
+func appendReady(b []byte, head post.ID, p post.Platform, l *lane) []byte {
+	e := encoder{b: b}
 	e.id(head)
 	e.text(string(p))
 	e.text(l.owner)

@@ -130,7 +130,9 @@ func (s *Store) attempt(live []*op) (bad int, badErr error, results []error, err
 	if err != nil {
 		return -1, nil, nil, closedError(err)
 	}
+	s.kept.reset()
 	t := newTx(b)
+	t.kept = &s.kept
 	results = make([]error, len(live))
 	for i, o := range live {
 		before := t.writes

@@ -45,20 +45,27 @@ func newFlights() *flights {
 	return &flights{now: map[flight]post.AccountKey{}, taken: map[berth]int{}, last: map[post.AccountKey]claimed{}}
 }
 
-// claim begins the flight of a claim.
-func (f *flights) claim(w *store.Work, now time.Time) {
-	f.begin(&w.Delivery, false)
-	if w.Ready.IsZero() {
-		return
-	}
+// claim begins the flights of claims.
+func (f *flights) claim(claims []store.Work, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last[w.Delivery.Account] = claimed{at: now, lag: now.Sub(w.Ready)}
+	for i := range claims {
+		w := &claims[i]
+		f.begin(&w.Delivery, false)
+		if !w.Ready.IsZero() {
+			f.last[w.Delivery.Account] = claimed{at: now, lag: now.Sub(w.Ready)}
+		}
+	}
+}
+
+// look begins the flight of a look.
+func (f *flights) look(d *post.Delivery) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begin(d, true)
 }
 
 func (f *flights) begin(d *post.Delivery, look bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.now[flight{d.ID, look}] = d.Account
 	f.taken[berthOf(d, look)]++
 }

@@ -38,7 +38,7 @@ func (s *Scheduler) lookAtDoubtful(ctx, work context.Context, now time.Time) {
 			continue
 		}
 		taken[at]++
-		s.flights.begin(&w.Delivery, true)
+		s.flights.look(&w.Delivery)
 		s.workers.Go(func() { s.results <- s.look(work, &w) })
 	}
 }

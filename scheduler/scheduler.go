@@ -123,6 +123,8 @@ const (
 	gatherFor     = time.Millisecond
 	yieldsForEach = 16
 	maxYields     = 512
+	// few workers are started within the turn that claims; more of them, beside the next.
+	few = 128
 	// settleRetry is the pause after a write that failed.
 	settleRetry = time.Second
 	// defaultTimeout is the time a commit gets if the outlet names none.
@@ -271,9 +273,7 @@ func (s *Scheduler) turn(ctx, work context.Context, now time.Time) time.Time {
 		s.resume()
 	}
 	s.settled(ctx, out)
-	for i := range out.Claims {
-		s.start(work, &out.Claims[i])
-	}
+	s.send(work, out.Claims)
 	s.lookAtDoubtful(ctx, work, now)
 	return out.Next
 }

@@ -36,10 +36,23 @@ func results(all []outcome) []store.Result {
 	return out
 }
 
-// start hands a claim to a worker of its own.
+// send hands each claim to a worker of its own.
+func (s *Scheduler) send(work context.Context, claims []store.Work) {
+	s.flights.claim(claims, s.cfg.Now()) // before the next turn asks
+	start := func() {
+		for i := range claims {
+			s.start(work, &claims[i])
+		}
+	}
+	if len(claims) > few {
+		s.workers.Go(start)
+		return
+	}
+	start()
+}
+
 func (s *Scheduler) start(work context.Context, w *store.Work) {
 	lane := s.outlets[w.Delivery.Account]
-	s.flights.claim(w, s.cfg.Now())
 	s.workers.Go(func() {
 		a := s.attempt(work, lane, w)
 		d := Decide(a)

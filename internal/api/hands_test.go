@@ -54,7 +54,7 @@ func (g *gate) fill(h *house, many int64) {
 	})
 }
 
-// The stores that let nobody go: at the list of accounts, which every request looks at; at the list of posts; at what is
+// The stores that let nobody go: at the stops, which every request looks at; at the list of posts; at what is
 // known of a file.
 type (
 	busy struct {
@@ -71,9 +71,9 @@ type (
 	}
 )
 
-func (b busy) ListAccounts(ctx context.Context) ([]store.AccountView, error) {
+func (b busy) Stops(ctx context.Context) ([]store.Stop, error) {
 	b.pass()
-	return b.Store.ListAccounts(ctx)
+	return b.Store.Stops(ctx)
 }
 
 func (e endless) ListPosts(ctx context.Context, f store.Filter) (store.PostPage, error) {

@@ -82,7 +82,7 @@ func (c *call) createPost(ctx context.Context) (*answer, error) {
 	if err := c.decode(&r); err != nil {
 		return nil, err
 	}
-	s, err := c.look(ctx)
+	s, err := c.lookFor(ctx, &r)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (c *call) createPost(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return s.answerPost(http.StatusCreated, &view), nil // the post is on disk, which is what the client must know
 	}
-	after, err := c.look(ctx)
+	after, err := c.lookFor(ctx, &r)
 	if err != nil {
 		after = s // the post is on disk, which is what the client must know
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -30,6 +31,32 @@ func (c *call) look(ctx context.Context) (*sight, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the accounts: %w", err)
 	}
+	return c.sightOf(ctx, all)
+}
+
+// few accounts are read one by one; more of them, all at once.
+const few = 8
+
+// lookFor reads what the asker can see of what a new post is about: the accounts that it names. Who sees a file hangs on
+// other accounts as well, so that one with files needs them all.
+func (c *call) lookFor(ctx context.Context, r *compose.Request) (*sight, error) {
+	if len(r.MediaRefs()) > 0 || len(r.Targets) > few {
+		return c.look(ctx)
+	}
+	named := make([]store.AccountView, 0, len(r.Targets))
+	for i := range r.Targets {
+		v, err := c.Store.AccountByHandle(ctx, r.Targets[i].Account)
+		switch {
+		case err == nil:
+			named = append(named, v)
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, fmt.Errorf("reading an account: %w", err)
+		}
+	}
+	return c.sightOf(ctx, named)
+}
+
+func (c *call) sightOf(ctx context.Context, all []store.AccountView) (*sight, error) {
 	stops, err := c.Store.Stops(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing the stops: %w", err)

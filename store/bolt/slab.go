@@ -32,13 +32,14 @@ func (s *slab) keep(v []byte) []byte {
 	return (*c)[from:len(*c):len(*c)]
 }
 
-// reset gives the memory back: what keep gave out is no longer valid.
+// reset gives the memory back, emptied: whoever still held a value that keep gave out would be seen at once.
 func (s *slab) reset() {
 	if len(s.chunks) > maxSlab {
 		clear(s.chunks[maxSlab:])
 		s.chunks = s.chunks[:maxSlab]
 	}
 	for i := range s.chunks {
+		clear(s.chunks[i])
 		s.chunks[i] = s.chunks[i][:0]
 	}
 	s.n = 0

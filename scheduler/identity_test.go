@@ -52,6 +52,50 @@ func TestADeadTokenHoldsTheAccountUntilItIsReconnected(t *testing.T) {
 	})
 }
 
+func TestAnAnswerAboutTheTokenBeforeProvesNothingOfTheNextOne(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name          string
+		before, after func(*platform)
+		want          post.AccountStatus
+	}{
+		{
+			"it was the account's, and the next one is not", func(*platform) {},
+			func(p *platform) { p.owner["acme"] = "other-id" }, post.StatusWrongIdentity,
+		},
+		{
+			"it was dead, and the next one is not", func(p *platform) { p.verify["acme"] = refusedToken() },
+			func(p *platform) { delete(p.verify, "acme") }, post.StatusOK,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.p.ponder = 10 * time.Second
+				tt.before(w.p)
+				w.start() // and asks
+				id := w.send("acme", "one", 5*time.Second)
+				w.pass(3 * time.Second)
+				w.p.set(func() { tt.after(w.p) })
+				verified := make(chan error, 1)
+				go func() { verified <- w.s.Verify(w.t.Context(), w.key("acme")) }()
+				w.pass(time.Minute)
+				if err := <-verified; (err == nil) != (tt.want == post.StatusOK) {
+					t.Errorf("the person who reconnected was told: %v", err)
+				}
+				if got := w.status("acme"); got != tt.want {
+					t.Errorf("the account is %s, want %s", got, tt.want)
+				}
+				if tt.want == post.StatusOK {
+					w.is(id, post.Published)
+				} else {
+					w.said("other-id")
+					w.is(id, post.Scheduled)
+				}
+			})
+		})
+	}
+}
+
 func TestADeadTokenIsAskedAboutEverLessOften(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.p.verify["acme"] = refusedToken()

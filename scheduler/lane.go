@@ -30,6 +30,7 @@ type lane struct {
 
 	mu        sync.Mutex
 	trusted   bool
+	doubted   int             // how often trust was taken back: an answer from before that is about another token
 	refused   *adapters.Error // the last answer when not trusted
 	retryAt   time.Time       // before it, refused is the answer
 	failures  int             // refusals of the token in a row, for the wait until it is verified again
@@ -59,8 +60,14 @@ func (l *lane) authFailed(now time.Time) int {
 	}
 	l.authFails++
 	l.authAt = now
-	l.trusted = false
+	l.doubt()
 	return l.authFails
+}
+
+// doubt takes the trust back. The caller holds mu.
+func (l *lane) doubt() {
+	l.trusted = false
+	l.doubted++
 }
 
 // isTrusted reports whether the token is known to belong to the account's identity.
@@ -80,7 +87,7 @@ func (l *lane) authWorked() {
 func (l *lane) distrust(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.trusted = false
+	l.doubt()
 	l.failures++
 	l.retryAt = now.Add(healAfter(l.failures))
 }
@@ -136,7 +143,8 @@ func (s *Scheduler) Verify(ctx context.Context, key post.AccountKey) error {
 		return store.ErrNotFound
 	}
 	l.mu.Lock()
-	l.trusted, l.retryAt, l.failures, l.authFails = false, time.Time{}, 0, 0
+	l.doubt()
+	l.retryAt, l.failures, l.authFails = time.Time{}, 0, 0
 	l.mu.Unlock()
 	if err := s.verified(ctx, l); err != nil {
 		return err
@@ -163,6 +171,12 @@ func (s *Scheduler) Heal(ctx context.Context) {
 // verified returns nil once the platform has said that the account's token belongs to exactly the identity that the
 // account names. Any other end holds the lane or comes back as an error whose fate is absent: nothing was sent.
 func (s *Scheduler) verified(ctx context.Context, l *lane) *adapters.Error {
+	stopped := func() *adapters.Error {
+		return absent(adapters.Stopped, "stopped while the identity was asked for", ctx.Err())
+	}
+	if ctx.Err() != nil {
+		return stopped()
+	}
 	if l.isTrusted() {
 		return nil
 	}
@@ -170,11 +184,11 @@ func (s *Scheduler) verified(ctx context.Context, l *lane) *adapters.Error {
 	case <-l.asking:
 		defer func() { l.asking <- struct{}{} }()
 	case <-ctx.Done():
-		return absent(adapters.Stopped, "stopped while the identity was asked for", ctx.Err())
+		return stopped()
 	}
 	now := s.cfg.Now()
 	l.mu.Lock()
-	trusted, refused, wait := l.trusted, l.refused, now.Before(l.retryAt)
+	trusted, doubted, refused, wait := l.trusted, l.doubted, l.refused, now.Before(l.retryAt)
 	l.mu.Unlock()
 	if trusted {
 		return nil
@@ -185,6 +199,9 @@ func (s *Scheduler) verified(ctx context.Context, l *lane) *adapters.Error {
 	err := s.askIdentity(ctx, l, now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.doubted != doubted {
+		return absent(adapters.Stopped, "the token may have changed while the platform was asked whose it is: asking anew", nil)
+	}
 	l.trusted, l.refused = err == nil, err
 	switch {
 	case err == nil:
@@ -352,7 +369,8 @@ func (s *Scheduler) heal(ctx context.Context, l *lane) {
 		}
 	}
 	l.mu.Lock()
-	l.trusted, l.retryAt = false, time.Time{}
+	l.doubt()
+	l.retryAt = time.Time{}
 	l.mu.Unlock()
 	if err := s.verified(ctx, l); err != nil {
 		s.cfg.Log.WarnContext(ctx, "the account is not verified", "account", l.account.Handle, "error", err)

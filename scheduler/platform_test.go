@@ -58,6 +58,8 @@ type platform struct {
 	owner map[string]string // account handle → identity that its token belongs to
 	// verify fails verifications of an account with this error.
 	verify map[string]error
+	// ponder is how long the answer to a verification, which is that of its beginning, takes to come.
+	ponder time.Duration
 	// hidden keeps posts out of sight of looks, listing for that long.
 	hidden  bool
 	listing time.Duration
@@ -340,10 +342,15 @@ func (v *voice) Verify(ctx context.Context) (adapters.Identity, error) {
 	if p.panics[v.handle] {
 		panic("the adapter cannot read the answer")
 	}
-	if err := p.verify[v.handle]; err != nil {
+	id, err := p.owner[v.handle], p.verify[v.handle]
+	if took := p.ponder; took > 0 {
+		p.mu.Unlock()
+		time.Sleep(took)
+		p.mu.Lock()
+	}
+	if err != nil {
 		return adapters.Identity{}, err
 	}
-	id := p.owner[v.handle]
 	return adapters.Identity{ID: id, Remote: "number of " + id}, nil
 }
 

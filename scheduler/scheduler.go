@@ -123,8 +123,8 @@ const (
 	gatherFor     = time.Millisecond
 	yieldsForEach = 16
 	maxYields     = 512
-	// few workers are started within the turn that claims; more of them, beside the next.
-	few = 128
+	// startAtOnce workers are started within the turn that claims; more of them, beside the next.
+	startAtOnce = 128
 	// settleRetry is the pause after a write that failed.
 	settleRetry = time.Second
 	// defaultTimeout is the time a commit gets if the outlet names none.

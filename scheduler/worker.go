@@ -44,7 +44,7 @@ func (s *Scheduler) send(work context.Context, claims []store.Work) {
 			s.start(work, &claims[i])
 		}
 	}
-	if len(claims) > few {
+	if len(claims) > startAtOnce {
 		s.workers.Go(start)
 		return
 	}

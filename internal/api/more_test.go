@@ -21,7 +21,7 @@ import (
 	"crier/store"
 )
 
-// send claims the post's delivery and settles it, as the scheduler would.
+// send claims what is due and settles it, as the scheduler would, and gives the first of it.
 func (h *house) send(settled func(d *post.Delivery) post.Settled) post.Delivery {
 	h.t.Helper()
 	now := h.deps.Now()
@@ -32,17 +32,19 @@ func (h *house) send(settled func(d *post.Delivery) post.Settled) post.Delivery 
 	if err != nil || len(out.Claims) == 0 {
 		h.t.Fatalf("claims %d: %v", len(out.Claims), err)
 	}
-	d := out.Claims[0].Delivery
-	s := settled(&d)
-	s.Part, s.Fence = out.Claims[0].Part, d.Fence
 	turn.Room = nil
-	turn.Results = []store.Result{{Delivery: d.ID, Settled: s, Attempts: []post.Attempt{{
-		N: 1, Act: "publish", StartedAt: now, EndedAt: now, Outcome: post.OutcomeUnknown, Decision: "test",
-	}}}}
+	for i := range out.Claims {
+		d := &out.Claims[i].Delivery
+		s := settled(d)
+		s.Part, s.Fence = out.Claims[i].Part, d.Fence
+		turn.Results = append(turn.Results, store.Result{Delivery: d.ID, Settled: s, Attempts: []post.Attempt{{
+			N: 1, Act: "publish", StartedAt: now, EndedAt: now, Outcome: post.OutcomeUnknown, Decision: "test",
+		}}})
+	}
 	if _, err := h.store.Turn(h.t.Context(), turn); err != nil {
 		h.t.Fatalf("settling: %v", err)
 	}
-	return d
+	return out.Claims[0].Delivery
 }
 
 const deliveries = "/api/v1/deliveries"
@@ -220,6 +222,7 @@ func TestMedia(t *testing.T) {
 	if r := h.ask("jo", "GET", path, "").want(200); len(r.at("used_by").([]any)) != 1 {
 		t.Errorf("others see who else uses it: %s", r.raw)
 	}
+	h.ask("jo", "POST", posts, `{"text":"y","draft":true,"targets":[{"account":"acme-page","options":{"thumbnail":"`+id+`"}}]}`).want(201)
 	h.ask("vic", "DELETE", path, "").code(403, "forbidden")
 
 	r := h.ask("jo", "GET", path+"/content", "").want(200)
@@ -382,25 +385,57 @@ func TestPreferWaitAnswersOnceEverythingHasSettled(t *testing.T) {
 	go func() {
 		done <- h.ask("jo", "POST", posts, `{"text":"x","targets":["acme-x"],"at":"now"}`, "Prefer", "wait=30")
 	}()
-	var id post.ID
-	for deadline := time.Now().Add(5 * time.Second); id.IsZero(); {
-		page, err := h.store.ListPosts(t.Context(), store.Filter{Now: h.deps.Now()})
-		if err != nil || time.Now().After(deadline) {
-			t.Fatalf("the post was not stored: %v", err)
-		}
-		if len(page.Items) > 0 {
-			id = page.Items[0].Post.ID
-		}
-	}
-	h.send(func(*post.Delivery) post.Settled {
-		return post.Settled{Counted: true, Receipt: &post.Receipt{RemoteID: "77", URL: "https://x.com/a/status/77", At: h.deps.Now()}}
-	})
-	h.hub.Notify(id)
+	h.publish(h.stored())
 	select {
 	case r := <-done:
 		r.want(201)
 		if r.text("state") != "published" || r.header.Get("Preference-Applied") != "wait=30" {
 			t.Errorf("after waiting: %s", r.raw)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the request waits on")
+	}
+}
+
+// stored waits for the one post that is being made.
+func (h *house) stored() post.ID {
+	h.t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		page, err := h.store.ListPosts(h.t.Context(), store.Filter{Now: h.deps.Now()})
+		if err != nil || time.Now().After(deadline) {
+			h.t.Fatalf("the post was not stored: %v", err)
+		}
+		if len(page.Items) > 0 {
+			return page.Items[0].Post.ID
+		}
+	}
+}
+
+// publish has everything of a post go out that is due, and tells of it.
+func (h *house) publish(id post.ID) {
+	h.t.Helper()
+	h.send(func(d *post.Delivery) post.Settled {
+		remote := "77 on " + d.Account.Handle
+		return post.Settled{Counted: true, Receipt: &post.Receipt{RemoteID: remote, URL: "https://x.com/a/status/77", At: h.deps.Now()}}
+	})
+	h.hub.Notify(id)
+}
+
+func TestWhoWaitsIsNotToldOfATargetThatIsHidden(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	key := h.ask("mia", "POST", "/api/v1/keys", `{"name":"one","scopes":["posts:write"],"accounts":["acme-x"]}`).want(201).text("key")
+	done := make(chan reply, 1)
+	go func() {
+		done <- h.ask(key, "POST", posts, `{"text":"x","targets":["acme-x"],"at":"now"}`, "Prefer", "wait=30")
+	}()
+	id := h.stored()
+	h.ask("mia", "PATCH", posts+"/"+id.String(), `{"targets":["acme-x","acme-page"]}`, "If-Match", "*").want(200)
+	h.publish(id)
+	select {
+	case r := <-done:
+		if r.want(201); strings.Contains(string(r.raw), "acme-page") {
+			t.Errorf("a key for one account was told of another: %s", r.raw)
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("the request waits on")

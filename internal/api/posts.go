@@ -104,7 +104,7 @@ func (c *call) createPost(ctx context.Context) (*answer, error) {
 	wait := preferWait(c.r.Header)
 	news, stop := c.Hub.Watch(made.New.Post.ID)
 	defer stop()
-	view, err := c.Store.CreatePost(ctx, c.write(func(result any) *answer {
+	created, err := c.Store.CreatePost(ctx, c.write(func(result any) *answer {
 		v, _ := result.(store.PostView)
 		return s.answerPost(http.StatusCreated, &v)
 	}), made.New)
@@ -112,16 +112,17 @@ func (c *call) createPost(ctx context.Context) (*answer, error) {
 		return nil, fmt.Errorf("writing the post: %w", err)
 	}
 	if wait == 0 || r.At != "now" || r.Draft || !c.mayWait() {
-		return s.answerPost(http.StatusCreated, &view), nil
+		return s.answerPost(http.StatusCreated, &created), nil
 	}
 	defer c.waited()
+	view := created
 	err = c.slowly(ctx, func() error { view = c.settle(ctx, view, news, wait); return nil })
 	if err != nil {
-		return s.answerPost(http.StatusCreated, &view), nil // the post is on disk, which is what the client must know
+		return s.answerPost(http.StatusCreated, &created), nil // it is on disk, which is what the client must know
 	}
-	after, err := c.lookFor(ctx, &r)
-	if err != nil {
-		after = s // the post is on disk, which is what the client must know
+	after, err := c.look(ctx) // somebody may have added a target meanwhile, even one that the asker does not see
+	if err != nil || after.post(&view.Post) != nil {
+		return s.answerPost(http.StatusCreated, &created), nil
 	}
 	after.now = c.now()
 	out := after.answerPost(http.StatusCreated, &view)

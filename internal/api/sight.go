@@ -34,18 +34,26 @@ func (c *call) look(ctx context.Context) (*sight, error) {
 	return c.sightOf(ctx, all)
 }
 
-// few accounts are read one by one; more of them, all at once.
-const few = 8
+// readSingly is how many accounts are read one by one; where there are more, all are read at once.
+const readSingly = 8
 
 // lookFor reads what the asker can see of what a new post is about: the accounts that it names. Who sees a file hangs on
-// other accounts as well, so that one with files needs them all.
+// other accounts as well, so that a post with files, in its options too, needs them all.
 func (c *call) lookFor(ctx context.Context, r *compose.Request) (*sight, error) {
-	if len(r.MediaRefs()) > 0 || len(r.Targets) > few {
+	if len(r.MediaRefs()) > 0 || len(r.MediaIDs()) > 0 || len(r.Targets) > readSingly {
 		return c.look(ctx)
 	}
-	named := make([]store.AccountView, 0, len(r.Targets))
+	var named []store.AccountView
 	for i := range r.Targets {
-		v, err := c.Store.AccountByHandle(ctx, r.Targets[i].Account)
+		handle := r.Targets[i].Account
+		// A hidden account must cost no more than one that does not exist.
+		if o, ok := c.Outlets[handle]; !ok || !c.Directory.See(c.who, o.Account).Visible {
+			continue
+		}
+		if slices.ContainsFunc(named, func(v store.AccountView) bool { return v.Account.Handle == handle }) {
+			continue
+		}
+		v, err := c.Store.AccountByHandle(ctx, handle)
 		switch {
 		case err == nil:
 			named = append(named, v)

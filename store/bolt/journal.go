@@ -18,8 +18,8 @@ const (
 	changeLinked // a delivery leads to it: its own changes, and the creation of its post
 )
 
-// appendChange appends the record of a change. A linked one is reached from a delivery; prev is the number of the one before it there,
-// 0 for the first.
+// appendChange appends the record of a change. A linked one is reached from a delivery; prev is the number of the one
+// before it there, 0 for the first.
 func appendChange(b []byte, c *post.Change, linked bool, prev uint64) []byte {
 	e := encoder{b: b}
 	var flags uint64

@@ -12,7 +12,7 @@ type slab struct {
 
 const (
 	slabChunk = 64 << 10
-	maxSlab   = 32 // chunks that are left for the next transaction
+	maxSlab   = 32 // chunks that the next transaction finds; what a large one took beyond is let go of when the next begins
 )
 
 // keep gives a copy of v that stays as it is until reset.
@@ -32,7 +32,7 @@ func (s *slab) keep(v []byte) []byte {
 	return (*c)[from:len(*c):len(*c)]
 }
 
-// reset gives the memory back, emptied: whoever still held a value that keep gave out would be seen at once.
+// reset gives the memory back, emptied: whoever still held a value of a chunk would be seen at once.
 func (s *slab) reset() {
 	if len(s.chunks) > maxSlab {
 		clear(s.chunks[maxSlab:])

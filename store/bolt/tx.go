@@ -83,7 +83,7 @@ type tx struct {
 	cursors [bucketCount]*bbolt.Cursor // for reads that end at once, so that none has to make one
 	kept    *slab                      // the values that it writes
 	room    []byte                     // see record
-	key     []byte                     // the last that was written
+	key     []byte                     // room for the key of put
 	writes  int                        // since the batch began
 	wake    bool                       // something may have become due earlier
 	meta    *meta

@@ -63,13 +63,27 @@ func (d *dates) at(wall time.Time, boot func() time.Duration) map[post.Platform]
 	defer d.mu.Unlock()
 	all := make(map[post.Platform]time.Time, len(d.by))
 	for p, t := range d.by {
-		if boot != nil {
-			all[p] = t.date.Add(boot() - t.boot)
-		} else {
-			all[p] = t.date.Add(wall.Sub(t.wall))
-		}
+		all[p] = t.at(wall, boot)
 	}
 	return all
+}
+
+// of gives one platform's time, as at does, and reports whether it is known.
+func (d *dates) of(p post.Platform, wall time.Time, boot func() time.Duration) (time.Time, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t, ok := d.by[p]
+	if !ok {
+		return time.Time{}, false
+	}
+	return t.at(wall, boot), true
+}
+
+func (t theirs) at(wall time.Time, boot func() time.Duration) time.Time {
+	if boot != nil {
+		return t.date.Add(boot() - t.boot)
+	}
+	return t.date.Add(wall.Sub(t.wall))
 }
 
 // platformTimes is now by the clocks of the platforms that have said what they show.
@@ -77,10 +91,15 @@ func (s *Scheduler) platformTimes(now time.Time) map[post.Platform]time.Time {
 	return s.dates.at(now.Round(0), s.cfg.Boot)
 }
 
+// platformTime is now by the clock of one platform, if it has said what that shows.
+func (s *Scheduler) platformTime(p post.Platform, now time.Time) (time.Time, bool) {
+	return s.dates.of(p, now.Round(0), s.cfg.Boot)
+}
+
 // lookFrom is where a look for an attempt begins that began, by the platform's clock, then.
 func (s *Scheduler) lookFrom(p post.Platform, began time.Time) time.Time {
 	now := s.cfg.Now()
-	if theirs := s.platformTimes(now)[p]; theirs.After(now) {
+	if theirs, ok := s.platformTime(p, now); ok && theirs.After(now) {
 		now = theirs // ours is behind, and the attempt is not ahead of it for that
 	}
 	if began.After(now.Add(apart)) {

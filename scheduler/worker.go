@@ -127,7 +127,7 @@ func (s *Scheduler) attempt(work context.Context, l *lane, w *store.Work) (a Att
 	if err := s.verified(work, l); err != nil {
 		return finish(post.Receipt{}, err)
 	}
-	if theirs, ok := s.platformTimes(started)[l.account.Platform]; ok && w.Began.After(theirs.Add(apart)) {
+	if theirs, ok := s.platformTime(l.account.Platform, started); ok && w.Began.After(theirs.Add(apart)) {
 		// Claimed before the platform had said what time it is. Looks for a lost answer would begin too late.
 		return finish(post.Receipt{}, absent(adapters.Stopped, "the clock is ahead of the platform's: beginning anew by its time", nil))
 	}

@@ -92,10 +92,10 @@ func (t *tx) named(k []byte) (*post.Delivery, error) {
 }
 
 // eachWaiting calls f for the waiting deliveries of an account from a position on and due before an instant, in their
-// order, until f reports false.
+// order, until f reports false. f must not read the calendar.
 func (t *tx) eachWaiting(account post.AccountKey, from position, before int64, f func(position) bool) error {
 	prefix := accountKey(account)
-	c := t.bucket(bCal).Cursor()
+	c := t.cursor(bCal)
 	for k, v := c.Seek(from.key(account)); bytes.HasPrefix(k, prefix) && keyMillis(k[len(prefix):]) < before; k, v = c.Next() {
 		if !mayWait(v) {
 			continue

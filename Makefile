@@ -107,8 +107,8 @@ bench: ## how fast and how light, as one table, BENCHCOUNT (3) rounds of each bu
 		$(GO) test ./store/bolt -run '^$$' -bench Due -benchtime 3x -queued 0 -timeout 60m | tee -a bin/bench.txt; \
 		CRIER_BENCH_QUEUED=0 $(GO) test ./scheduler -run '^$$' -bench 'Burst/=10000$$/=0$$' -benchtime 3x -timeout 60m | tee -a bin/bench.txt; \
 	done
-	$(GO) test -p 1 ./store/bolt -run '^$$' -bench Open -benchtime 5x -queued $(BENCHQUEUED) -timeout 60m | tee -a bin/bench.txt
 	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./scheduler -run '^$$' -bench . -benchtime $(BENCHCOUNT)x -timeout 60m | tee -a bin/bench.txt
+	$(GO) test -p 1 ./store/bolt -run '^$$' -bench Open -benchtime 5x -queued $(BENCHQUEUED) -timeout 60m | tee -a bin/bench.txt
 	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./internal/app -run '^$$' -bench 'Ready|Punctual|Bulk' -benchtime 2x -timeout 60m | tee -a bin/bench.txt
 	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./internal/app -run '^$$' -bench REST -benchtime 2000x -timeout 60m | tee -a bin/bench.txt
 	@echo; awk -f bench/table.awk bin/bench.txt

@@ -63,7 +63,8 @@ func queued(b *testing.B) int {
 // result, and the lag of the first byte behind the due instant; with one lane, where all but the first wait for those
 // before them, the rate alone.
 func BenchmarkBurst(b *testing.B) {
-	for _, c := range []struct{ lanes, queued int }{{10_000, 0}, {10_000, queued(b)}, {100, 0}, {1, 0}} {
+	// The long queue comes last: a disk is busy for a while with a large file that has gone.
+	for _, c := range []struct{ lanes, queued int }{{10_000, 0}, {100, 0}, {1, 0}, {10_000, queued(b)}} {
 		b.Run(fmt.Sprintf("lanes=%d/queued=%d", c.lanes, c.queued), func(b *testing.B) {
 			q := newCrowd(b, c.lanes)
 			if c.queued > 0 {

@@ -22,7 +22,7 @@ PEERS       ?=
 # Files that tests write and that are committed: the OpenAPI document.
 GENERATED := internal/api/openapi.yaml
 
-.PHONY: help build run demo test race zones short fuzz e2e crash sim overload faults lint fmt fmt-check generate verify cover bench bench-peers vuln check clean
+.PHONY: help build run demo test race zones short fuzz e2e crash sim overload faults lint fmt fmt-check generate verify cover bench bench-growth bench-peers vuln check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -107,11 +107,14 @@ bench: ## how fast and how light, as one table, BENCHCOUNT (3) rounds of each bu
 		$(GO) test ./store/bolt -run '^$$' -bench Due -benchtime 3x -queued 0 -timeout 60m | tee -a bin/bench.txt; \
 		CRIER_BENCH_QUEUED=0 $(GO) test ./scheduler -run '^$$' -bench 'Burst/=10000$$/=0$$' -benchtime 3x -timeout 60m | tee -a bin/bench.txt; \
 	done
-	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./scheduler -run '^$$' -bench . -benchtime $(BENCHCOUNT)x -timeout 60m | tee -a bin/bench.txt
+	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./scheduler -run '^$$' -bench Burst -benchtime $(BENCHCOUNT)x -timeout 60m | tee -a bin/bench.txt
 	$(GO) test -p 1 ./store/bolt -run '^$$' -bench Open -benchtime 5x -queued $(BENCHQUEUED) -timeout 60m | tee -a bin/bench.txt
 	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./internal/app -run '^$$' -bench 'Ready|Punctual|Bulk' -benchtime 2x -timeout 60m | tee -a bin/bench.txt
 	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./internal/app -run '^$$' -bench REST -benchtime 2000x -timeout 60m | tee -a bin/bench.txt
 	@echo; awk -f bench/table.awk bin/bench.txt
+
+bench-growth: ## the burst on 1 to 10,000 lanes, and on top of 1,000 to BENCHQUEUED (1,000,000) queued; five minutes
+	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./scheduler -run '^$$' -bench Growth -benchtime $(BENCHCOUNT)x -timeout 60m
 
 bench-peers: ## the same burst beside River and asynq; needs PostgreSQL and Redis (bench/run.sh --install)
 	bench/run.sh $(PEERS)

@@ -65,17 +65,33 @@ func queued(b *testing.B) int {
 func BenchmarkBurst(b *testing.B) {
 	// The long queue comes last: a disk is busy for a while with a large file that has gone.
 	for _, c := range []struct{ lanes, queued int }{{10_000, 0}, {100, 0}, {1, 0}, {10_000, queued(b)}} {
-		b.Run(fmt.Sprintf("lanes=%d/queued=%d", c.lanes, c.queued), func(b *testing.B) {
-			q := newCrowd(b, c.lanes)
-			if c.queued > 0 {
-				fill(b, q.store, q.accounts, c.queued, time.Now().Add(24*time.Hour), time.Minute)
-			}
-			for range b.N {
-				q.burst(b, 10_000)
-			}
-			q.report(b)
-		})
+		bursts(b, c.lanes, c.queued)
 	}
+}
+
+// BenchmarkGrowth sends the same bursts, on ever more lanes and on top of an ever longer queue.
+func BenchmarkGrowth(b *testing.B) {
+	for lanes := 1; lanes <= 10_000; lanes *= 10 {
+		bursts(b, lanes, 0)
+	}
+	for behind := 1000; behind <= queued(b); behind *= 10 {
+		bursts(b, 10_000, behind)
+	}
+}
+
+// bursts sends 10,000 deliveries at a time, on so many lanes and on top of so many that are queued far ahead.
+func bursts(b *testing.B, lanes, queued int) {
+	b.Helper()
+	b.Run(fmt.Sprintf("lanes=%d/queued=%d", lanes, queued), func(b *testing.B) {
+		q := newCrowd(b, lanes)
+		if queued > 0 {
+			fill(b, q.store, q.accounts, queued, time.Now().Add(24*time.Hour), time.Minute)
+		}
+		for range b.N {
+			q.burst(b, 10_000)
+		}
+		q.report(b)
+	})
 }
 
 // crowd is many accounts with a store, and what their bursts took.

@@ -53,6 +53,7 @@ function row(figure, aim, seen) { print "| " figure " | " aim " | " seen " |" }
 END {
 	burst = "Burst/lanes=10000/queued=0"
 	full = "Burst/lanes=10000/queued=all"
+	again = values[burst " deliveries/s", count[burst " deliveries/s"]]  # once more, right before the long queue
 	pair("whole", burst " deliveries/s", "Due/behind=0 bare/s")
 	print where["cpu:"] ", " where["goos:"] "/" where["goarch:"] "\n"
 	row("Figure", "Aim", "Seen")
@@ -62,7 +63,7 @@ END {
 	row("· a bare loop that writes the same keys and bytes, in turns with it", "", rate("Due/behind=0 bare/s"))
 	row("· of that loop: whole scheduler · store alone", "≥ 50 % (75 %)", show("whole", " %", 100, "%.0f") " · " show("Due/behind=0 of-bare-loop", " %", 100, "%.0f"))
 	row("the same on top of 1,000,000 queued", "≥ 15,000/s", rate(full " deliveries/s"))
-	row("· of the rate without them", "≥ 40 % (60 %)", share(median(full " deliveries/s"), values[burst " deliveries/s", count[burst " deliveries/s"]]))
+	row("· of the rate without them", "≥ 40 % (60 %)", share(median(full " deliveries/s"), again))
 	row("100 lanes × 100", "≥ 20,000/s", rate("Burst/lanes=100/queued=0 deliveries/s"))
 	row("one lane × 10,000", "≥ 1,500/s", rate("Burst/lanes=1/queued=0 deliveries/s"))
 	row("1,000,000 queued: start of the process until it serves", "≤ 200 ms", ms("Ready ready-ms"))

@@ -65,6 +65,7 @@ func (f *flights) look(d *post.Delivery) {
 	f.begin(d, true)
 }
 
+// begin notes a flight. The caller holds mu.
 func (f *flights) begin(d *post.Delivery, look bool) {
 	f.now[flight{d.ID, look}] = d.Account
 	f.taken[berthOf(d, look)]++

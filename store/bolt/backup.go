@@ -132,19 +132,6 @@ func checkFile(path string, records bool) (problems []string, err error) {
 	return problems, errors.Join(err, db.Close())
 }
 
-// checkPages follows every page from the root. bbolt's own check must not see what this has found: it runs on a goroutine
-// of its own, where a fault ends the program.
-func checkPages(path string, b *bbolt.Tx) ([]string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names it
-	if err != nil {
-		return nil, err
-	}
-	size := b.DB().Info().PageSize
-	w := &pageWalk{file: f, size: size, high: uint64(b.Size()) / uint64(size), seen: map[uint64]bool{}} //nolint:gosec // sizes
-	w.tree(uint64(b.Cursor().Bucket().Root()))
-	return w.problems, f.Close()
-}
-
 // Fsck checks a store that no process has open: its pages, records and indexes. It lists what does not agree.
 func Fsck(path string) ([]string, error) { return checkFile(path, true) }
 

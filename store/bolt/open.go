@@ -64,6 +64,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := sound(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	s := &Store{
 		db: db, dir: o.Dir, home: homeOf(path), ops: make(chan *op, maxQueue), wake: make(chan struct{}, 1), finished: make(chan struct{}),
 	}
@@ -229,6 +232,18 @@ func whole(db *bbolt.DB) error {
 			return fmt.Errorf("it was cut short: %d bytes of %d", info.Size(), b.Size())
 		}
 		return nil
+	})
+}
+
+// sound refuses a file in which a page leads to one above it, to one that is free, or nowhere. bbolt would follow a circle
+// until its stack is full, which ends the program and can be caught by nothing.
+func sound(db *bbolt.DB) error {
+	return db.View(func(b *bbolt.Tx) error {
+		problems, err := checkBranches(db.Path(), b)
+		if err == nil && len(problems) > 0 {
+			err = damaged(db.Path(), errors.New(problems[0]))
+		}
+		return err
 	})
 }
 

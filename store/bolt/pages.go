@@ -2,8 +2,13 @@ package bolt
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"os"
+
+	bbolt "go.etcd.io/bbolt"
 )
 
 // The layout of a page of bbolt: a header, then an element for each entry, then keys and values.
@@ -12,18 +17,59 @@ const (
 	pageElement = 16
 	pageBranch  = 0x01
 	pageLeaf    = 0x02
+	pageFree    = 0x10 // it lists the pages that are free, 8 bytes each
 	leafBucket  = 0x01 // the value of the element is a bucket
 	bucketSize  = 16   // root page 8, sequence 8
+
+	manyFree = 0xffff // as a count: the number of free pages stands before the first of them
+
+	headFree = pageHeader + 32 // in the two heads: the page that lists the free ones
+	headTx   = headFree + 16   // the number of the transaction that wrote this head
 )
+
+// maxHeight is more levels than a tree of bbolt has: each page but the root holds two elements or more.
+const maxHeight = 64
 
 // pageWalk follows the pages of a file by reading it, not through the map: what is damaged gives a problem, where
 // bbolt's own check would run in circles, fault or panic.
 type pageWalk struct {
 	file     io.ReaderAt
-	size     int    // of a page
-	high     uint64 // pages from here on are not in use
-	seen     map[uint64]bool
+	size     int     // of a page
+	high     uint64  // pages from here on are not in use
+	seen     pageSet // what the walk has met
+	free     pageSet // what is free by the file's own list
+	branches bool    // of a bucket's leaves it sees only where they lie
 	problems []string
+}
+
+// pageSet has a bit for each page of a file.
+type pageSet []uint64
+
+func newPageSet(pages uint64) pageSet { return make(pageSet, pages/64+1) }
+
+func (s pageSet) has(page uint64) bool { return s[page/64]&(1<<(page%64)) != 0 }
+
+func (s pageSet) add(page uint64) { s[page/64] |= 1 << (page % 64) }
+
+// checkPages follows every page from the root. bbolt's own check must not see what this has found: it runs on a goroutine
+// of its own, where a fault ends the program.
+func checkPages(path string, b *bbolt.Tx) ([]string, error) { return walkPages(path, b, false) }
+
+// checkBranches follows the branches alone, about one page in a hundred, and looks where the leaves below them lie.
+func checkBranches(path string, b *bbolt.Tx) ([]string, error) { return walkPages(path, b, true) }
+
+func walkPages(path string, b *bbolt.Tx, branches bool) (problems []string, err error) {
+	f, err := os.Open(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	size := b.DB().Info().PageSize
+	high := uint64(b.Size()) / uint64(size) //nolint:gosec // sizes
+	w := &pageWalk{file: f, size: size, high: high, seen: newPageSet(high), free: newPageSet(high), branches: branches}
+	w.listFree(uint64(b.ID())) //nolint:gosec // it counts up from 0
+	w.tree(uint64(b.Cursor().Bucket().Root()), math.MaxInt)
+	return w.problems, nil
 }
 
 func (w *pageWalk) say(page uint64, format string, args ...any) {
@@ -32,43 +78,92 @@ func (w *pageWalk) say(page uint64, format string, args ...any) {
 	}
 }
 
-// tree walks a bucket from its root. A page is entered once, so that the walk ends whatever the pages say.
-func (w *pageWalk) tree(root uint64) {
+// read gives the first n bytes of a page and what follows it.
+func (w *pageWalk) read(page uint64, n int) ([]byte, error) {
+	b := make([]byte, n)
+	_, err := w.file.ReadAt(b, int64(page)*int64(w.size)) //nolint:gosec // below high
+	return b, err
+}
+
+// listFree reads the list of free pages that belongs to a transaction. What is wrong with the list itself is for bbolt
+// to say, which reads it whenever it opens a file to write.
+func (w *pageWalk) listFree(tx uint64) {
+	head, err := w.read(tx%2, headTx+8)
+	if err != nil || binary.LittleEndian.Uint64(head[headTx:]) != tx {
+		return
+	}
+	page := binary.LittleEndian.Uint64(head[headFree:])
+	if page < 2 || page >= w.high {
+		return
+	}
+	b, err := w.read(page, pageHeader+8)
+	if err != nil || binary.LittleEndian.Uint16(b[8:]) != pageFree {
+		return
+	}
+	n, from := uint64(binary.LittleEndian.Uint16(b[10:])), pageHeader
+	if n == manyFree {
+		n, from = binary.LittleEndian.Uint64(b[pageHeader:]), pageHeader+8
+	}
+	if n > w.high {
+		return
+	}
+	if b, err = w.read(page, from+8*int(n)); err != nil { //nolint:gosec // below high
+		return
+	}
+	for ; from < len(b); from += 8 {
+		if id := binary.LittleEndian.Uint64(b[from:]); id < w.high {
+			w.free.add(id)
+		}
+	}
+}
+
+// tree walks from a page down. Below the given number of levels it reads nothing. A page is entered once, so that the walk
+// ends whatever the pages say.
+func (w *pageWalk) tree(root uint64, levels int) {
 	if root < 2 || root >= w.high {
 		w.say(root, "it is beyond the %d pages of the file", w.high)
 		return
 	}
-	if w.seen[root] {
+	if w.seen.has(root) {
 		w.say(root, "two pages lead to it")
 		return
 	}
-	head := make([]byte, pageHeader)
-	if _, err := w.file.ReadAt(head, int64(root)*int64(w.size)); err != nil { //nolint:gosec // below high
+	w.seen.add(root)
+	if w.free.has(root) {
+		w.say(root, "it is free, and yet a page leads to it")
+		return
+	}
+	if levels <= 0 {
+		return
+	}
+	b, err := w.read(root, w.size)
+	if err != nil {
 		w.say(root, "%v", err)
 		return
 	}
-	overflow := uint64(binary.LittleEndian.Uint32(head[12:]))
+	overflow := uint64(binary.LittleEndian.Uint32(b[12:]))
 	if root+overflow >= w.high {
 		w.say(root, "it runs to page %d of %d", root+overflow, w.high)
 		return
 	}
-	for i := range overflow + 1 {
-		w.seen[root+i] = true
+	for i := range overflow {
+		w.seen.add(root + 1 + i)
 	}
-	b := make([]byte, (int(overflow)+1)*w.size)                            //nolint:gosec // below high
-	if _, err := w.file.ReadAt(b, int64(root)*int64(w.size)); err != nil { //nolint:gosec // below high
-		w.say(root, "%v", err)
-		return
+	if overflow > 0 {
+		if b, err = w.read(root, (int(overflow)+1)*w.size); err != nil { //nolint:gosec // below high
+			w.say(root, "%v", err)
+			return
+		}
 	}
 	if id := binary.LittleEndian.Uint64(b); id != root {
 		w.say(root, "it says that it is page %d", id)
 		return
 	}
-	w.page(root, b)
+	w.page(root, b, levels)
 }
 
 // page looks at the elements of one page and follows where they lead.
-func (w *pageWalk) page(id uint64, b []byte) {
+func (w *pageWalk) page(id uint64, b []byte, levels int) {
 	flags, count := binary.LittleEndian.Uint16(b[8:]), int(binary.LittleEndian.Uint16(b[10:]))
 	if flags != pageBranch && flags != pageLeaf {
 		w.say(id, "its kind is %#x, want a branch or a leaf", flags)
@@ -85,16 +180,15 @@ func (w *pageWalk) page(id uint64, b []byte) {
 			pos, keyLen := uint64(binary.LittleEndian.Uint32(e)), uint64(binary.LittleEndian.Uint32(e[4:]))
 			if uint64(at)+pos+keyLen > uint64(len(b)) {
 				w.say(id, "element %d is outside of it", i)
-				return
 			}
-			w.tree(binary.LittleEndian.Uint64(e[8:]))
+			w.tree(binary.LittleEndian.Uint64(e[8:]), levels-1)
 			continue
 		}
 		pos, keyLen := uint64(binary.LittleEndian.Uint32(e[4:])), uint64(binary.LittleEndian.Uint32(e[8:]))
 		end := uint64(at) + pos + keyLen + uint64(binary.LittleEndian.Uint32(e[12:]))
 		if end > uint64(len(b)) {
 			w.say(id, "element %d is outside of it", i)
-			return
+			continue
 		}
 		if binary.LittleEndian.Uint32(e)&leafBucket != 0 {
 			w.bucket(id, i, b[uint64(at)+pos+keyLen:end])
@@ -109,12 +203,31 @@ func (w *pageWalk) bucket(id uint64, i int, v []byte) {
 		return
 	}
 	if root := binary.LittleEndian.Uint64(v); root != 0 {
-		w.tree(root)
+		levels := math.MaxInt
+		if w.branches {
+			levels = w.height(root)
+		}
+		w.tree(root, levels)
 		return
 	}
 	if inline := v[bucketSize:]; len(inline) < pageHeader || binary.LittleEndian.Uint16(inline[8:]) != pageLeaf {
 		w.say(id, "the bucket of element %d has no page", i)
 	} else {
-		w.page(id, inline)
+		w.page(id, inline, math.MaxInt)
 	}
+}
+
+// height counts the branches above the first leaf of a tree; above every other leaf of it are as many.
+func (w *pageWalk) height(root uint64) int {
+	for levels := range maxHeight {
+		if root < 2 || root >= w.high {
+			return levels
+		}
+		b, err := w.read(root, pageHeader+pageElement)
+		if err != nil || binary.LittleEndian.Uint16(b[8:]) != pageBranch {
+			return levels
+		}
+		root = binary.LittleEndian.Uint64(b[pageHeader+8:])
+	}
+	return maxHeight
 }

@@ -129,7 +129,7 @@ func TestANightlyBackupSaysThatAPostIsDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record := append(key[:], 2) // the version of the record, right behind its key
+	record := append(key[:], 3) // the version of the record, right behind its key
 	if !bytes.Contains(file, record) {
 		t.Fatal("the record is not where it was: this test damages nothing")
 	}

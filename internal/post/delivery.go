@@ -115,6 +115,8 @@ type Delivery struct {
 	// LastChange is the number of its last change in the history, each of which names the one before it. The store's
 	// own: zero for one that no store has seen.
 	LastChange uint64 `json:",omitzero"`
+	// LastAttempt is the last entry of its flight record, which the store keeps; nil before the first.
+	LastAttempt *Attempt `json:",omitzero"`
 }
 
 // Part is one public act of a delivery.

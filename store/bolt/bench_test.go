@@ -140,7 +140,7 @@ func BenchmarkDue(b *testing.B) {
 				begun := time.Now()
 				turns = settleAll(b, s, n, inFlight)
 				ours += time.Since(begun)
-				bare += bareLoop(b, replay, n, inFlight)
+				bare += bareLoop(b, replay, n, inFlight, behind > 0)
 			}
 			b.ReportMetric(float64(n*b.N)/ours.Seconds(), "settled/s")
 			b.ReportMetric(float64(n*b.N)/bare.Seconds(), "bare/s")
@@ -152,15 +152,17 @@ func BenchmarkDue(b *testing.B) {
 }
 
 // bareLoop writes into a copy of the store what 10,000 deliveries write from claim to receipt, under the same keys and
-// with as many bytes in as many commits, without reading or deciding anything.
-func bareLoop(b *testing.B, path string, n, batch int) time.Duration {
+// with as many bytes in as many commits, without reading or deciding anything. With others behind them, each lane is put
+// among those that are ready once more.
+func bareLoop(b *testing.B, path string, n, batch int, behind bool) time.Duration {
 	b.Helper()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{FreelistType: bbolt.FreelistArrayType, InitialMmapSize: 4 << 30})
 	if err != nil {
 		b.Fatal(err)
 	}
 	seq := uint64(1 << 40)
-	ms := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())^(1<<63))
+	key := func(at time.Time) []byte { return binary.BigEndian.AppendUint64(nil, uint64(at.UnixMilli())^(1<<63)) }
+	ms, later := key(now), key(now.Add(24*time.Hour))
 	value := make([]byte, 512)
 	begun := time.Now()
 	for first := 0; first < n+batch; first += batch {
@@ -176,16 +178,22 @@ func bareLoop(b *testing.B, path string, n, batch int) time.Duration {
 				seq++
 				put("delivery", id, size)
 				put("lanestate", account, lane)
-				put("outbox", binary.BigEndian.AppendUint64(nil, seq), 95)
+				put("outbox", binary.BigEndian.AppendUint64(nil, seq), 68)
 				return id, account
 			}
 			for i := first - batch; i < first && i >= 0; i++ {
-				id, _ := both(i, 275, 60)
+				lane := 28
+				if behind {
+					lane = 60
+				}
+				id, account := both(i, 166, lane)
 				put("receipt", fmt.Appendf(nil, "twitter\x00%s", post.ID(id)), 18)
-				put("attempt", append(slices.Clone(id), 0, 0, 0, 0, 0, 0, 0, 1), 50)
+				if behind {
+					put("ready", slices.Concat([]byte("brand|"), later, account), 29)
+				}
 			}
 			for i := first; i < min(first+batch, n); i++ {
-				_, account := both(i, 235, 150)
+				_, account := both(i, 103, 95)
 				del("ready", slices.Concat([]byte("brand|"), ms, account))
 			}
 			return errors.Join(all...)

@@ -111,11 +111,30 @@ func (c *checker) delivery(d *post.Delivery) {
 			c.entry(bReceipt, receiptKey(d.Platform, r.RemoteID))
 		}
 	}
+	c.attempts(d)
 	if d.State.Waiting() {
 		c.waiting(d)
 	}
 	if marked := mayWait(c.get(bCal, laneKey(d))); c.schema > 2 && marked != d.State.Waiting() && d.State != post.Published {
 		c.say("cal/%x: delivery %s is %s, and it may wait: %t", laneKey(d), d.ID, d.State, marked)
+	}
+}
+
+// attempts checks that a flight record is numbered from 1 on.
+func (c *checker) attempts(d *post.Delivery) {
+	all, err := c.flightRecord(d)
+	if err != nil {
+		c.say("%v", err)
+		return
+	}
+	for i := range all {
+		if all[i].N != i+1 {
+			c.say("attempt/%x: number %d follows %d", d.ID, all[i].N, i)
+		}
+	}
+	c.want[bAttempt] += len(all)
+	if d.LastAttempt != nil {
+		c.want[bAttempt]--
 	}
 }
 
@@ -140,7 +159,7 @@ func (c *checker) waiting(d *post.Delivery) {
 
 // indexes compares sizes: with every wanted entry there, an equal number means that nothing stands too much.
 func (c *checker) indexes() {
-	for _, b := range []bucketID{bCal, bCal0, bStatus, bPrep, bDoubt, bOpenOcc, bReceipt} {
+	for _, b := range []bucketID{bCal, bCal0, bStatus, bPrep, bDoubt, bOpenOcc, bReceipt, bAttempt} {
 		if n := c.size(b); n != c.want[b] {
 			c.say("%s has %d entries, want %d", bucketNames[b], n, c.want[b])
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 
 	"crier/internal/post"
 	"crier/store"
@@ -13,12 +12,15 @@ import (
 // The versions of the binary records that are written. Readers know the earlier ones as well, and refuse all others: a
 // guess could publish twice.
 const (
-	deliveryVersion = 2
+	deliveryVersion = 3
 	contentVersion  = 2
 	laneVersion     = 3
 	changeVersion   = 2
-	attemptVersion  = 1
+	attemptVersion  = 2
 )
+
+// deliveryVersion2 is read as the present one; it holds no attempt.
+const deliveryVersion2 = 2
 
 // laneHoldsIntent is the first version of a lane's record that holds intent and head; see schema2.go.
 const laneHoldsIntent = 3
@@ -52,6 +54,7 @@ var (
 		"post.created", "post.edited", "delivery.scheduled", "delivery.sending", "delivery.published",
 		"delivery.unconfirmed", "delivery.failed", "delivery.missed", "delivery.canceled", "delivery.draft",
 	}
+	attemptWords = vocabulary{"publish", "prepare", "look", "resolve", "published", "not_published", "unknown"}
 )
 
 // known gives b as a text, without a copy when it is one of the words.
@@ -89,13 +92,27 @@ func (d *decoder) word(v vocabulary) string {
 // hash appends a SHA-256 in hexadecimal as its 32 bytes, and any other text as itself.
 func (e *encoder) hash(s string) {
 	var sum [32]byte
-	if n, err := hex.Decode(sum[:], []byte(s[:min(len(s), 64)])); err != nil || n != len(sum) || len(s) != 64 || strings.ToLower(s) != s {
+	if !isHash(s) {
 		e.byte(0)
 		e.text(s)
 		return
 	}
+	_, _ = hex.Decode(sum[:], []byte(s)) // it has been looked at
 	e.byte(1)
 	e.b = append(e.b, sum[:]...)
+}
+
+// isHash reports whether a text is what hex.Encode makes of 32 bytes.
+func isHash(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *decoder) hash() string {
@@ -136,6 +153,7 @@ const (
 	hasSeries
 	hasDestination
 	hasLastChange
+	hasLastAttempt
 )
 
 func set(flags *uint64, bit uint64, yes bool) {
@@ -160,6 +178,7 @@ func deliveryFlags(d *post.Delivery) (flags uint64) {
 	set(&flags, hasSeries, !d.Series.IsZero() || d.Occurrence != "")
 	set(&flags, hasDestination, d.Destination != "")
 	set(&flags, hasLastChange, d.LastChange != 0)
+	set(&flags, hasLastAttempt, d.LastAttempt != nil)
 	return flags
 }
 
@@ -219,6 +238,10 @@ func appendDelivery(b []byte, d *post.Delivery) []byte {
 	if has(hasLastChange) {
 		e.uint(d.LastChange)
 	}
+	if a := d.LastAttempt; a != nil {
+		e.uint(uint64(a.N)) //nolint:gosec // a count
+		e.attempt(a)
+	}
 	e.uint(uint64(len(d.Parts)))
 	for i := range d.Parts {
 		encodePart(&e, &d.Parts[i])
@@ -258,7 +281,7 @@ func decodeDelivery(id post.ID, b []byte) (*post.Delivery, error) {
 	d := &post.Delivery{ID: id}
 	r := decoder{b: b}
 	switch v := r.byte(); v {
-	case deliveryVersion:
+	case deliveryVersion, deliveryVersion2:
 		r.delivery(d)
 	case 1:
 		r.delivery1(d)
@@ -277,7 +300,7 @@ func decodeDelivery(id post.ID, b []byte) (*post.Delivery, error) {
 // stateOf reads the state of a delivery and nothing else.
 func stateOf(id post.ID, b []byte) (post.State, error) {
 	r := decoder{b: b}
-	if r.byte() != deliveryVersion {
+	if v := r.byte(); v != deliveryVersion && v != deliveryVersion2 {
 		d, err := decodeDelivery(id, b)
 		if err != nil {
 			return "", err
@@ -343,6 +366,10 @@ func (d *decoder) delivery(x *post.Delivery) {
 	}
 	if has(hasLastChange) {
 		x.LastChange = d.uint()
+	}
+	if has(hasLastAttempt) {
+		a := d.attempt(int(d.uint())) //nolint:gosec // a count
+		x.LastAttempt = &a
 	}
 	if n := d.count(); n > 0 {
 		x.Parts = make([]post.Part, n)

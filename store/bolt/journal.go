@@ -125,39 +125,52 @@ func (d *decoder) change(c *logged) {
 	}
 }
 
-// appendAttempt appends the record of an attempt.
-func appendAttempt(b []byte, a *post.Attempt) []byte {
-	e := encoder{b: b}
+// attempt appends an attempt, but for its number.
+func (e *encoder) attempt(a *post.Attempt) {
 	e.byte(attemptVersion)
 	e.int(int64(a.Part))
-	e.text(a.Act)
+	e.word(attemptWords, a.Act)
 	e.time(a.StartedAt)
 	e.time(a.EndedAt)
-	e.text(string(a.Outcome))
+	e.word(attemptWords, string(a.Outcome))
 	e.text(a.Reason)
 	e.int(int64(a.Status))
 	e.text(a.Code)
 	e.text(a.Message)
-	e.text(a.Decision)
+	e.word(attemptWords, a.Decision)
+}
+
+// appendAttempt appends the record of an attempt.
+func appendAttempt(b []byte, a *post.Attempt) []byte {
+	e := encoder{b: b}
+	e.attempt(a)
 	return e.b
+}
+
+func (d *decoder) attempt(n int) (a post.Attempt) {
+	a.N = n
+	switch d.byte() {
+	case attemptVersion:
+		a.Part, a.Act = int(d.int()), d.word(attemptWords)
+		a.StartedAt, a.EndedAt = d.time(), d.time()
+		a.Outcome, a.Reason = post.Outcome(d.word(attemptWords)), d.text()
+		a.Status, a.Code, a.Message = int(d.int()), d.text(), d.text()
+		a.Decision = d.word(attemptWords)
+	case 1:
+		a.Part, a.Act = int(d.int()), d.text()
+		a.StartedAt, a.EndedAt = d.time(), d.time()
+		a.Outcome, a.Reason = post.Outcome(d.text()), d.text()
+		a.Status, a.Code, a.Message = int(d.int()), d.text(), d.text()
+		a.Decision = d.text()
+	default:
+		d.bad = true
+	}
+	return a
 }
 
 func decodeAttempt(key, b []byte, n int) (post.Attempt, error) {
 	r := decoder{b: b}
-	if err := r.version(attemptVersion); err != nil {
-		return post.Attempt{}, corrupt(bAttempt, key, err)
-	}
-	a := post.Attempt{N: n}
-	a.Part = int(r.int())
-	a.Act = r.text()
-	a.StartedAt = r.time()
-	a.EndedAt = r.time()
-	a.Outcome = post.Outcome(r.text())
-	a.Reason = r.text()
-	a.Status = int(r.int())
-	a.Code = r.text()
-	a.Message = r.text()
-	a.Decision = r.text()
+	a := r.attempt(n)
 	if err := r.err(); err != nil {
 		return post.Attempt{}, corrupt(bAttempt, key, err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // schema is the version of the whole layout. A file of an earlier one is brought forward when it is opened.
-const schema = 3
+const schema = 4
 
 // The keys of the meta bucket.
 const (

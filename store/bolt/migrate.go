@@ -21,6 +21,7 @@ func migrations() []func(*tx) error {
 	return []func(*tx) error{
 		(*tx).toSchema2,
 		(*tx).toSchema3,
+		(*tx).toSchema4,
 	}
 }
 

@@ -54,7 +54,7 @@ func write(t *testing.T, name string, b []byte) {
 // A file of an earlier schema that Crier wrote is read as the program that wrote it read it, and kept as it was.
 func TestAFileOfAnEarlierSchemaIsBroughtForward(t *testing.T) {
 	t.Parallel()
-	for _, schema := range []int{1, 2} {
+	for _, schema := range []int{1, 2, 3} {
 		t.Run(fmt.Sprint(schema), func(t *testing.T) {
 			t.Parallel()
 			broughtForward(t, schema)
@@ -89,8 +89,8 @@ func broughtForward(t *testing.T, schema int) {
 		if problems, err := s.Check(t.Context()); err != nil || len(problems) > 0 {
 			t.Errorf("%s start: %v, %v", start, problems, err)
 		}
-		if info, err := s.Info(t.Context()); err != nil || info.Schema != 3 {
-			t.Errorf("%s start: %+v, %v; want schema 3", start, info, err)
+		if info, err := s.Info(t.Context()); err != nil || info.Schema != 4 {
+			t.Errorf("%s start: %+v, %v; want schema 4", start, info, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func broughtForward(t *testing.T, schema int) {
 // either finds its way into the history behind what the old file holds of it.
 func TestWhatWasUnderWayInAnEarlierSchemaIsLookedFor(t *testing.T) {
 	t.Parallel()
-	for _, schema := range []int{1, 2} {
+	for _, schema := range []int{1, 2, 3} {
 		t.Run(fmt.Sprint(schema), func(t *testing.T) {
 			t.Parallel()
 			dir, _ := oldStore(t, schema)
@@ -153,10 +153,70 @@ func TestWhatWasUnderWayInAnEarlierSchemaIsLookedFor(t *testing.T) {
 	}
 }
 
+// Up to schema 3 all attempts stood in a bucket of their own: those that follow are numbered behind them.
+func TestTheFlightRecordOfAnEarlierSchemaGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, schema := range []int{1, 2, 3} {
+		dir, _ := oldStore(t, schema)
+		s, err := bolt.Open(t.Context(), bolt.Options{Dir: dir, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := now.Add(1000 * time.Hour)
+		if _, err := s.Recover(t.Context(), at, "a new process"); err != nil {
+			t.Fatal(err)
+		}
+		looked := map[post.ID][]post.Attempt{}
+		for round := range 2 {
+			at = at.Add(time.Hour)
+			looks, err := s.Doubtful(t.Context(), at, 100)
+			if err != nil || len(looks) == 0 {
+				t.Fatalf("schema %d: %d looks, %v", schema, len(looks), err)
+			}
+			for _, w := range looks {
+				id := w.Delivery.ID
+				if round == 0 {
+					v, err := s.DeliveryByID(t.Context(), id)
+					if err != nil {
+						t.Fatal(err)
+					}
+					looked[id] = v.Attempts
+				}
+				a := post.Attempt{
+					Part: w.Part, Act: "look", StartedAt: at, EndedAt: at, Outcome: post.OutcomeUnknown, Decision: "looking again",
+				}
+				_, err := s.Turn(t.Context(), store.Turn{Now: at, Owner: "a new process", Results: []store.Result{{
+					Delivery: id, Attempts: []post.Attempt{a}, Settled: post.Settled{
+						Part: w.Part, Fence: w.Delivery.Fence, To: post.Unconfirmed, Next: at.Add(time.Minute), Clean: true,
+					},
+				}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.N = len(looked[id]) + 1
+				looked[id] = append(looked[id], a)
+			}
+		}
+		for id, want := range looked {
+			v, err := s.DeliveryByID(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, v.Attempts); diff != "" {
+				t.Errorf("schema %d: attempts at %s (-want +got):\n%s", schema, id, diff)
+			}
+		}
+		if problems, err := s.Check(t.Context()); err != nil || len(problems) > 0 {
+			t.Errorf("schema %d: %v, %v", schema, problems, err)
+		}
+		closeStore(t, s)
+	}
+}
+
 // A backup of an earlier schema can be restored; its lanes are held like those of any restored store.
 func TestABackupOfAnEarlierSchemaIsRestored(t *testing.T) {
 	t.Parallel()
-	for _, schema := range []int{1, 2} {
+	for _, schema := range []int{1, 2, 3} {
 		from, _ := oldStore(t, schema)
 		dir := t.TempDir()
 		if err := bolt.Restore(t.Context(), dir, filepath.Join(from, bolt.FileName), now); err != nil {

@@ -59,7 +59,7 @@ func (t *tx) toSchema3() error {
 			return err
 		}
 	}
-	clear(t.lanes)
+	t.forgetLanes()
 	return t.sortDoubts()
 }
 

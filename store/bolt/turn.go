@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -147,13 +146,14 @@ func (t *tx) settle(r *store.Result, now time.Time, out *store.Turned) error {
 
 func (t *tx) applySettled(before, after *post.Delivery, r *store.Result, now time.Time) error {
 	repeated := r.Settled.Receipt != nil && before.Parts[r.Settled.Part].Receipt != nil
-	if repeated && t.recorded(r) {
+	if repeated && recorded(before, r) {
 		return nil // the commit that reported an error was on disk
 	}
-	if !repeated {
-		if err := t.save(before, after, cause{now: now, actor: crier}); err != nil {
-			return err
-		}
+	if err := t.attempted(after, r.Attempts); err != nil {
+		return err
+	}
+	if err := t.save(before, after, cause{now: now, actor: crier}); err != nil {
+		return err
 	}
 	if r.Settled.Unprepare {
 		// What was refused must not be offered again: the part is prepared from nothing.
@@ -161,50 +161,12 @@ func (t *tx) applySettled(before, after *post.Delivery, r *store.Result, now tim
 			return err
 		}
 	}
-	if err := t.appendAttempts(r.Delivery, r.Attempts); err != nil {
-		return err
-	}
 	for _, h := range r.Holds {
 		if err := t.hold(h, now); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (t *tx) appendAttempts(id post.ID, attempts []post.Attempt) error {
-	if len(attempts) == 0 {
-		return nil
-	}
-	n := t.lastAttempt(id)
-	for i := range attempts {
-		n++
-		if err := t.put(bAttempt, idSeqKey(id, n), appendAttempt(t.record(), &attempts[i])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// recorded reports whether the result's attempt is the last one in the flight record already.
-func (t *tx) recorded(r *store.Result) bool {
-	n := len(r.Attempts)
-	return n > 0 && bytes.Equal(appendAttempt(t.record(), &r.Attempts[n-1]), t.get(bAttempt, idSeqKey(r.Delivery, t.lastAttempt(r.Delivery))))
-}
-
-// lastAttempt is the number of the last attempt of a delivery, 0 when there is none.
-func (t *tx) lastAttempt(id post.ID) uint64 {
-	c := t.cursor(bAttempt)
-	k, _ := c.Seek(idSeqKey(id, ^uint64(0)))
-	if k == nil {
-		k, _ = c.Last()
-	} else {
-		k, _ = c.Prev()
-	}
-	if k == nil || !bytes.HasPrefix(k, id[:]) {
-		return 0
-	}
-	return readSeq(k[16:])
 }
 
 // openLanes lists the lanes that the results have touched and that are open now. What stands of them in the ready index

@@ -73,11 +73,7 @@ func (t *tx) fullView(id post.ID) (store.DeliveryView, error) {
 	if v.Content, err = t.content(d); err != nil {
 		return v, err
 	}
-	err = t.scan(bAttempt, id[:], func(k, b []byte) (bool, error) {
-		a, err := decodeAttempt(k, b, int(readSeq(k[16:]))) //nolint:gosec // a small count
-		v.Attempts = append(v.Attempts, a)
-		return err == nil, err
-	})
+	v.Attempts, err = t.flightRecord(d)
 	return v, err
 }
 

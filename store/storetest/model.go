@@ -93,6 +93,7 @@ type model struct {
 
 	accounts   map[post.AccountKey]post.Account
 	deliveries map[post.ID]*post.Delivery
+	attempts   map[post.ID][]post.Attempt
 	posts      map[post.ID]post.Post
 	lastSent   map[post.AccountKey]time.Time
 	holds      map[post.AccountKey]map[post.HoldReason]post.Hold
@@ -123,6 +124,7 @@ func newModel(t *testing.T, rt *rapid.T, b Backend) *model {
 	m := &model{
 		rt: rt, t: t, b: b, now: start(), f: &fixture{t: t, b: b, dir: dir, now: start()},
 		accounts: map[post.AccountKey]post.Account{}, deliveries: map[post.ID]*post.Delivery{}, posts: map[post.ID]post.Post{},
+		attempts: map[post.ID][]post.Attempt{},
 		lastSent: map[post.AccountKey]time.Time{}, holds: map[post.AccountKey]map[post.HoldReason]post.Hold{},
 		excused: map[post.AccountKey]time.Time{}, stops: map[string]store.Stop{}, receipts: map[string]post.ID{},
 		leases: map[post.ID]time.Time{}, started: map[post.ID]time.Time{}, began: map[post.ID]time.Time{}, external: map[string]post.ID{},
@@ -180,9 +182,12 @@ func (m *model) agree(rt *rapid.T) {
 		v, err := m.f.s.DeliveryByID(m.t.Context(), id)
 		m.ok(rt, err)
 		got := v.Delivery
-		got.Version, got.LastChange = want.Version, want.LastChange
+		got.Version, got.LastChange, got.LastAttempt = want.Version, want.LastChange, want.LastAttempt
 		if diff := cmp.Diff(*want, got); diff != "" {
 			rt.Fatalf("delivery %s (-model +store):\n%s", id, diff)
+		}
+		if diff := cmp.Diff(m.attempts[id], v.Attempts); diff != "" {
+			rt.Fatalf("attempts at delivery %s (-model +store):\n%s", id, diff)
 		}
 		if got.State == post.Sending {
 			flying[got.Account]++
@@ -370,6 +375,20 @@ func sameError(a, b error) bool {
 	return true
 }
 
+// attempted keeps the flight record. A receipt that comes once more brings an attempt, unless that is known already.
+func (m *model) attempted(r store.Result, repeated bool) {
+	log := m.attempts[r.Delivery]
+	for _, a := range r.Attempts {
+		a.N = len(log)
+		if repeated && len(log) > 0 && cmp.Equal(a, log[len(log)-1]) {
+			continue
+		}
+		a.N++
+		log = append(log, a)
+	}
+	m.attempts[r.Delivery] = log
+}
+
 // apply settles one result in the model.
 func (m *model) apply(r store.Result) error {
 	d := m.deliveries[r.Delivery]
@@ -377,12 +396,14 @@ func (m *model) apply(r store.Result) error {
 	if _, err := after.Settle(r.Settled, m.now); err != nil {
 		return err
 	}
-	if p := r.Settled.Receipt; p != nil && d.Parts[r.Settled.Part].Receipt == nil {
+	repeated := r.Settled.Receipt != nil && d.Parts[r.Settled.Part].Receipt != nil
+	if p := r.Settled.Receipt; p != nil && !repeated {
 		if _, taken := m.receipts[p.RemoteID]; taken {
 			return store.ErrReceiptTaken
 		}
 		m.receipts[p.RemoteID] = d.ID
 	}
+	m.attempted(r, repeated)
 	m.left(d.State, receiptsOf(d), after)
 	if after.NotBefore.After(m.excused[d.Account]) {
 		m.excused[d.Account] = after.NotBefore

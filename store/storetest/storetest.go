@@ -292,6 +292,7 @@ func again(w store.Work, notBefore time.Time) store.Result {
 		Settled: post.Settled{
 			Part: w.Part, Fence: w.Delivery.Fence, To: post.Scheduled, NotBefore: notBefore, Absent: true, Counted: true,
 		},
+		Attempts: []post.Attempt{{Part: w.Part, Act: "publish", Outcome: post.OutcomeNotPublished, Status: 503, Code: "busy"}},
 	}
 }
 
@@ -302,6 +303,7 @@ func failed(w store.Work) store.Result {
 			Part: w.Part, Fence: w.Delivery.Fence, To: post.Failed, Absent: true, Counted: true,
 			Reason: &post.Reason{Code: "content", Message: "refused"},
 		},
+		Attempts: []post.Attempt{{Part: w.Part, Act: "publish", Outcome: post.OutcomeNotPublished, Status: 403, Reason: "content"}},
 	}
 }
 
@@ -311,5 +313,6 @@ func unknown(w store.Work, began, next time.Time) store.Result {
 		Settled: post.Settled{
 			Part: w.Part, Fence: w.Delivery.Fence, To: post.Unconfirmed, Counted: true, Began: began, Next: next,
 		},
+		Attempts: []post.Attempt{{Part: w.Part, Act: "publish", Outcome: post.OutcomeUnknown, Message: "the answer was lost"}},
 	}
 }

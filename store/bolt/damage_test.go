@@ -25,6 +25,11 @@ type sample struct {
 
 func takeSample(tb testing.TB) sample {
 	tb.Helper()
+	return takeSampleOf(tb, 60)
+}
+
+func takeSampleOf(tb testing.TB, posts uint64) sample {
+	tb.Helper()
 	dir := tb.TempDir()
 	s, err := bolt.Open(tb.Context(), bolt.Options{Dir: dir, Create: true, Now: now})
 	if err != nil {
@@ -39,11 +44,15 @@ func takeSample(tb testing.TB) sample {
 	}
 	must(s.SyncAccounts(tb.Context(), w, []post.Account{acme}))
 	var x sample
-	for i := range uint64(60) {
+	all := make([]store.NewPost, 0, posts)
+	for i := range posts {
 		n := newPost(i, acme.Key(), now.Add(time.Duration(i%7)*time.Minute))
-		_, err := s.CreatePost(tb.Context(), w, n)
-		must(err)
+		all = append(all, n)
 		x.accepted = append(x.accepted, n.Deliveries[0].ID)
+	}
+	for some := range slices.Chunk(all, len(all)/60) {
+		_, err := s.CreatePosts(tb.Context(), w, some)
+		must(err)
 	}
 	out, err := s.Turn(tb.Context(), store.Turn{Now: now, Owner: "one", Lease: time.Minute, Room: map[post.Kind]int{post.Brand: 1}})
 	must(err)
@@ -150,36 +159,123 @@ func TestWhatIsNoStoreIsRefused(t *testing.T) {
 	}
 }
 
-// A page that leads to one above it would be followed until the stack is full, which no program survives.
+// The layout of a page of bbolt.
+const (
+	kindAt, countAt      = 8, 10
+	branch, leaf         = 1, 2
+	pageHead, pageRecord = 16, 16
+)
+
+// branches gives where the branches of a file begin that are in use.
+func branches(t *testing.T, file []byte) (at []int) {
+	t.Helper()
+	free := freePages(t, file)
+	for page := 2 * pageSize; page < len(file); page += pageSize {
+		number := binary.LittleEndian.Uint64(file[page:])
+		if binary.LittleEndian.Uint16(file[page+kindAt:]) == branch && number == uint64(page/pageSize) && !slices.Contains(free, number) {
+			at = append(at, page)
+		}
+	}
+	if len(at) == 0 {
+		t.Fatal("no page leads to another: the sample is too small")
+	}
+	return at
+}
+
+func children(file []byte, page int) (numbers []uint64) {
+	for i := range int(binary.LittleEndian.Uint16(file[page+countAt:])) {
+		numbers = append(numbers, binary.LittleEndian.Uint64(file[page+pageHead+i*pageRecord+8:]))
+	}
+	return numbers
+}
+
+func lead(file []byte, page, i int, to uint64) {
+	binary.LittleEndian.PutUint64(file[page+pageHead+i*pageRecord+8:], to)
+}
+
+// A page that leads to one above it would be followed until the stack is full, which no program survives. In a copy, the
+// newer head is always the first.
 func TestAPageThatLeadsAstrayIsRefused(t *testing.T) {
 	t.Parallel()
 	x := takeSample(t)
-	const branch, header, element = 1, 16, 16
-	free := freePages(t, x.file)
+	swapped := x
+	swapped.file = slices.Concat(x.file[pageSize:2*pageSize], x.file[:pageSize], x.file[2*pageSize:])
+	for number, at := range map[uint64]int{0: 0, 1: pageSize} {
+		binary.LittleEndian.PutUint64(swapped.file[at:], number)
+	}
+	if !swapped.judge(t, "with its heads exchanged", swapped.file) {
+		t.Error("a file with its heads exchanged was refused")
+	}
+	for _, x := range []sample{x, swapped} {
+		free := freePages(t, x.file)
+		for _, page := range branches(t, x.file) {
+			this, below := uint64(page/pageSize), children(x.file, page)
+			for i := range below {
+				for _, to := range []uint64{this, below[(i+1)%len(below)], free[0], 1, 1 << 40} {
+					b := bytes.Clone(x.file)
+					lead(b, page, i, to)
+					if i > 0 {
+						b[page+pageHead+(i-1)*pageRecord+7] = 0xe5 // and the key of the element before it is nowhere
+					}
+					if x.judge(t, "a page that leads astray", b) {
+						t.Errorf("element %d of page %d leads to page %d: the file was opened", i, this, to)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A branch that says it is a leaf makes a tree look less high than it is, and hides the branches beside it.
+func TestAPageThatLeadsAstrayBesideAnotherDamageIsRefused(t *testing.T) {
+	t.Parallel()
+	x := takeSampleOf(t, 4000)
 	tried := 0
-	for page := 2 * pageSize; page < len(x.file); page += pageSize {
-		this := uint64(page / pageSize)
-		if binary.LittleEndian.Uint16(x.file[page+8:]) != branch || slices.Contains(free, this) {
+	for _, page := range branches(t, x.file) {
+		below := children(x.file, page)
+		first, last := int(below[0])*pageSize, int(below[len(below)-1])*pageSize
+		if binary.LittleEndian.Uint16(x.file[first+kindAt:]) != branch {
 			continue
 		}
-		for i := range int(binary.LittleEndian.Uint16(x.file[page+10:])) {
-			at := page + header + i*element
-			other := binary.LittleEndian.Uint64(x.file[page+header+(i+1)%2*element+8:])
-			for _, leadsTo := range []uint64{this, other, free[0], 1, 1 << 40} {
-				b := bytes.Clone(x.file)
-				binary.LittleEndian.PutUint64(b[at+8:], leadsTo)
-				if i > 0 {
-					b[at-element+7] = 0xe5 // and the key of the element before it is nowhere
-				}
-				if x.judge(t, "a page that leads astray", b) {
-					t.Errorf("element %d of page %d leads to page %d: the file was opened", i, this, leadsTo)
-				}
-				tried++
+		tried++
+		b := bytes.Clone(x.file)
+		binary.LittleEndian.PutUint16(b[int(below[len(below)/2])*pageSize+kindAt:], leaf)
+		if x.judge(t, "a branch that says it is a leaf", b) {
+			t.Errorf("page %d, below which a branch says that it is a leaf: the file was opened", page/pageSize)
+		}
+		for _, hides := range [][2]int{{first, last}, {last, first}} {
+			b := bytes.Clone(x.file)
+			binary.LittleEndian.PutUint16(b[hides[0]+kindAt:], leaf)
+			lead(b, hides[1], 0, uint64(page/pageSize))
+			if x.judge(t, "a circle beside a branch that says it is a leaf", b) {
+				t.Errorf("page %d, below which is a circle: the file was opened", page/pageSize)
 			}
 		}
 	}
 	if tried == 0 {
-		t.Error("no page leads to another: the sample is too small")
+		t.Error("no tree has branches below its root: the sample is too small")
+	}
+}
+
+// Two damaged words: the key of an entry is nowhere, and the entry behind it leads back.
+func TestFsckLooksBehindADamagedEntry(t *testing.T) {
+	t.Parallel()
+	x := takeSample(t)
+	path := filepath.Join(t.TempDir(), bolt.FileName)
+	page := branches(t, x.file)[0]
+	x.file[page+pageHead+7] = 0xe5
+	lead(x.file, page, 1, uint64(page/pageSize))
+	if err := os.WriteFile(path, x.file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	problems, err := bolt.Fsck(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"element 0 is outside of it", "two pages lead to it"} {
+		if !slices.ContainsFunc(problems, func(p string) bool { return strings.HasSuffix(p, want) }) {
+			t.Errorf("%q: not among %q", want, problems)
+		}
 	}
 }
 

@@ -237,7 +237,12 @@ func whole(db *bbolt.DB) error {
 
 // sound refuses a file in which a page leads to one above it, to one that is free, or nowhere. bbolt would follow a circle
 // until its stack is full, which ends the program and can be caught by nothing.
-func sound(db *bbolt.DB) error {
+func sound(db *bbolt.DB) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = damaged(db.Path(), unreadable(r))
+		}
+	}()
 	return db.View(func(b *bbolt.Tx) error {
 		problems, err := checkBranches(db.Path(), b)
 		if err == nil && len(problems) > 0 {

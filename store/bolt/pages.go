@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 
 	bbolt "go.etcd.io/bbolt"
@@ -27,18 +26,26 @@ const (
 	headTx   = headFree + 16   // the number of the transaction that wrote this head
 )
 
-// maxHeight is more levels than a tree of bbolt has: each page but the root holds two elements or more.
-const maxHeight = 64
+const (
+	// maxHeight is more levels than a tree of bbolt has: each page but the root holds two elements or more.
+	maxHeight = 64
+	// maxBranch is more pages than a branch runs on to: one that is too long for a page is split unless it has fewer than
+	// four keys, of 32 KiB at most.
+	maxBranch = 255
+	// anywhere stands for the levels of a tree whose height is not known.
+	anywhere = -1
+)
 
 // pageWalk follows the pages of a file by reading it, not through the map: what is damaged gives a problem, where
 // bbolt's own check would run in circles, fault or panic.
 type pageWalk struct {
 	file     io.ReaderAt
-	size     int     // of a page
-	high     uint64  // pages from here on are not in use
-	seen     pageSet // what the walk has met
-	free     pageSet // what is free by the file's own list
-	branches bool    // of a bucket's leaves it sees only where they lie
+	size     int      // of a page
+	high     uint64   // pages from here on are not in use
+	seen     pageSet  // what the walk has met
+	free     pageSet  // what is free by the file's own list
+	branches bool     // of a bucket's leaves it sees only where they lie
+	rooms    [][]byte // of the size of a page, for those that are read
 	problems []string
 }
 
@@ -68,7 +75,7 @@ func walkPages(path string, b *bbolt.Tx, branches bool) (problems []string, err 
 	high := uint64(b.Size()) / uint64(size) //nolint:gosec // sizes
 	w := &pageWalk{file: f, size: size, high: high, seen: newPageSet(high), free: newPageSet(high), branches: branches}
 	w.listFree(uint64(b.ID())) //nolint:gosec // it counts up from 0
-	w.tree(uint64(b.Cursor().Bucket().Root()), math.MaxInt)
+	w.tree(uint64(b.Cursor().Bucket().Root()), anywhere)
 	return w.problems, nil
 }
 
@@ -81,19 +88,31 @@ func (w *pageWalk) say(page uint64, format string, args ...any) {
 // read gives the first n bytes of a page and what follows it.
 func (w *pageWalk) read(page uint64, n int) ([]byte, error) {
 	b := make([]byte, n)
-	_, err := w.file.ReadAt(b, int64(page)*int64(w.size)) //nolint:gosec // below high
-	return b, err
+	return b, w.readInto(b, page)
 }
+
+func (w *pageWalk) readInto(b []byte, page uint64) error {
+	_, err := w.file.ReadAt(b, int64(page)*int64(w.size)) //nolint:gosec // below high
+	return err
+}
+
+// room lends memory for a page; giveBack takes it.
+func (w *pageWalk) room() []byte {
+	if n := len(w.rooms); n > 0 {
+		b := w.rooms[n-1]
+		w.rooms = w.rooms[:n-1]
+		return b
+	}
+	return make([]byte, w.size)
+}
+
+func (w *pageWalk) giveBack(b []byte) { w.rooms = append(w.rooms, b) }
 
 // listFree reads the list of free pages that belongs to a transaction. What is wrong with the list itself is for bbolt
 // to say, which reads it whenever it opens a file to write.
 func (w *pageWalk) listFree(tx uint64) {
-	head, err := w.read(tx%2, headTx+8)
-	if err != nil || binary.LittleEndian.Uint64(head[headTx:]) != tx {
-		return
-	}
-	page := binary.LittleEndian.Uint64(head[headFree:])
-	if page < 2 || page >= w.high {
+	page, ok := w.freeList(tx)
+	if !ok || page < 2 || page >= w.high {
 		return
 	}
 	b, err := w.read(page, pageHeader+8)
@@ -117,8 +136,20 @@ func (w *pageWalk) listFree(tx uint64) {
 	}
 }
 
-// tree walks from a page down. Below the given number of levels it reads nothing. A page is entered once, so that the walk
-// ends whatever the pages say.
+// freeList gives the page that lists the free ones, from the head that a transaction wrote: in a file that was written to
+// the number tells which of the two that is, in a copy it is the first.
+func (w *pageWalk) freeList(tx uint64) (page uint64, ok bool) {
+	for head := range uint64(2) {
+		b, err := w.read(head, headTx+8)
+		if err == nil && binary.LittleEndian.Uint64(b[headTx:]) == tx {
+			return binary.LittleEndian.Uint64(b[headFree:]), true
+		}
+	}
+	return 0, false
+}
+
+// tree walks from a page down; its leaves lie so many levels below, or anywhere. Where only branches are read, it ends
+// above the leaves. A page is entered once, so that the walk ends whatever the pages say.
 func (w *pageWalk) tree(root uint64, levels int) {
 	if root < 2 || root >= w.high {
 		w.say(root, "it is beyond the %d pages of the file", w.high)
@@ -133,45 +164,54 @@ func (w *pageWalk) tree(root uint64, levels int) {
 		w.say(root, "it is free, and yet a page leads to it")
 		return
 	}
-	if levels <= 0 {
+	if levels == 0 {
 		return
 	}
-	b, err := w.read(root, w.size)
-	if err != nil {
+	b := w.room()
+	defer w.giveBack(b)
+	if err := w.readInto(b, root); err != nil {
 		w.say(root, "%v", err)
 		return
-	}
-	overflow := uint64(binary.LittleEndian.Uint32(b[12:]))
-	if root+overflow >= w.high {
-		w.say(root, "it runs to page %d of %d", root+overflow, w.high)
-		return
-	}
-	for i := range overflow {
-		w.seen.add(root + 1 + i)
-	}
-	if overflow > 0 {
-		if b, err = w.read(root, (int(overflow)+1)*w.size); err != nil { //nolint:gosec // below high
-			w.say(root, "%v", err)
-			return
-		}
 	}
 	if id := binary.LittleEndian.Uint64(b); id != root {
 		w.say(root, "it says that it is page %d", id)
 		return
 	}
+	flags, more := binary.LittleEndian.Uint16(b[8:]), uint64(binary.LittleEndian.Uint32(b[12:]))
+	switch {
+	case flags != pageBranch && flags != pageLeaf:
+		w.say(root, "its kind is %#x, want a branch or a leaf", flags)
+		return
+	case flags == pageLeaf && levels != anywhere:
+		w.say(root, "it is a leaf, %d levels above the others", levels)
+		return
+	case root+more >= w.high, flags == pageBranch && more > maxBranch:
+		w.say(root, "it runs to page %d of %d", root+more, w.high)
+		return
+	}
+	for i := range more {
+		w.seen.add(root + 1 + i)
+	}
+	if more > 0 {
+		var err error
+		if b, err = w.read(root, (int(more)+1)*w.size); err != nil { //nolint:gosec // below high
+			w.say(root, "%v", err)
+			return
+		}
+	}
 	w.page(root, b, levels)
 }
 
-// page looks at the elements of one page and follows where they lead.
+// page looks at the elements of a branch or a leaf and follows where they lead.
 func (w *pageWalk) page(id uint64, b []byte, levels int) {
 	flags, count := binary.LittleEndian.Uint16(b[8:]), int(binary.LittleEndian.Uint16(b[10:]))
-	if flags != pageBranch && flags != pageLeaf {
-		w.say(id, "its kind is %#x, want a branch or a leaf", flags)
-		return
-	}
 	if pageHeader+count*pageElement > len(b) {
 		w.say(id, "%d elements do not fit", count)
 		return
+	}
+	below := levels - 1
+	if levels == anywhere {
+		below = anywhere
 	}
 	for i := range count {
 		at := pageHeader + i*pageElement
@@ -181,7 +221,7 @@ func (w *pageWalk) page(id uint64, b []byte, levels int) {
 			if uint64(at)+pos+keyLen > uint64(len(b)) {
 				w.say(id, "element %d is outside of it", i)
 			}
-			w.tree(binary.LittleEndian.Uint64(e[8:]), levels-1)
+			w.tree(binary.LittleEndian.Uint64(e[8:]), below)
 			continue
 		}
 		pos, keyLen := uint64(binary.LittleEndian.Uint32(e[4:])), uint64(binary.LittleEndian.Uint32(e[8:]))
@@ -203,9 +243,13 @@ func (w *pageWalk) bucket(id uint64, i int, v []byte) {
 		return
 	}
 	if root := binary.LittleEndian.Uint64(v); root != 0 {
-		levels := math.MaxInt
+		levels := anywhere
 		if w.branches {
-			levels = w.height(root)
+			// All leaves of a tree lie equally deep. One of the two paths may be damaged.
+			if levels = w.height(root, false); levels != w.height(root, true) {
+				w.say(root, "the leaves below it lie at different depths")
+				return
+			}
 		}
 		w.tree(root, levels)
 		return
@@ -213,21 +257,26 @@ func (w *pageWalk) bucket(id uint64, i int, v []byte) {
 	if inline := v[bucketSize:]; len(inline) < pageHeader || binary.LittleEndian.Uint16(inline[8:]) != pageLeaf {
 		w.say(id, "the bucket of element %d has no page", i)
 	} else {
-		w.page(id, inline, math.MaxInt)
+		w.page(id, inline, anywhere)
 	}
 }
 
-// height counts the branches above the first leaf of a tree; above every other leaf of it are as many.
-func (w *pageWalk) height(root uint64) int {
+// height counts the branches from the root of a tree down to its first leaf, or to its last.
+func (w *pageWalk) height(root uint64, last bool) int {
+	b := w.room()
+	defer w.giveBack(b)
 	for levels := range maxHeight {
-		if root < 2 || root >= w.high {
+		if root < 2 || root >= w.high || w.readInto(b, root) != nil || binary.LittleEndian.Uint16(b[8:]) != pageBranch {
 			return levels
 		}
-		b, err := w.read(root, pageHeader+pageElement)
-		if err != nil || binary.LittleEndian.Uint16(b[8:]) != pageBranch {
+		at := pageHeader
+		if last {
+			at += pageElement * (int(binary.LittleEndian.Uint16(b[10:])) - 1)
+		}
+		if at < pageHeader || at+pageElement > len(b) {
 			return levels
 		}
-		root = binary.LittleEndian.Uint64(b[pageHeader+8:])
+		root = binary.LittleEndian.Uint64(b[at+8:])
 	}
 	return maxHeight
 }

@@ -139,7 +139,7 @@ func (t *tx) toSchema2() error {
 			return err
 		}
 	}
-	t.forgetLanes()
+	clear(t.lanes)
 	for _, k := range t.keys(bMedia, nil, math.MaxInt) {
 		var old media1
 		if err := t.getJSON(bMedia, k, &old); err != nil {

@@ -59,7 +59,7 @@ func (t *tx) toSchema3() error {
 			return err
 		}
 	}
-	t.forgetLanes()
+	clear(t.lanes)
 	return t.sortDoubts()
 }
 

@@ -149,11 +149,13 @@ func (t *tx) applySettled(before, after *post.Delivery, r *store.Result, now tim
 	if repeated && recorded(before, r) {
 		return nil // the commit that reported an error was on disk
 	}
-	if err := t.attempted(after, r.Attempts); err != nil {
-		return err
-	}
-	if err := t.save(before, after, cause{now: now, actor: crier}); err != nil {
-		return err
+	if !repeated || len(r.Attempts) > 0 {
+		if err := t.attempted(after, r.Attempts); err != nil {
+			return err
+		}
+		if err := t.save(before, after, cause{now: now, actor: crier}); err != nil {
+			return err
+		}
 	}
 	if r.Settled.Unprepare {
 		// What was refused must not be offered again: the part is prepared from nothing.

@@ -88,7 +88,6 @@ type tx struct {
 	wake    bool                       // something may have become due earlier
 	meta    *meta
 	lanes   map[post.AccountKey]*lane // touched by the running operation
-	last    *lane                     // the one that was asked for last
 	words   map[string]string         // that many lanes have in common
 	stops   []store.Stop
 	stopped bool // stops are read
@@ -223,11 +222,7 @@ func copyTo(c, d *post.Delivery) {
 
 // lane gives the lane of an account for change; settleLanes writes it back.
 func (t *tx) lane(key post.AccountKey) (*lane, error) {
-	if t.last != nil && t.last.key == key {
-		return t.last, nil
-	}
 	if l, ok := t.lanes[key]; ok {
-		t.last = l
 		return l, nil
 	}
 	if t.lanes == nil {
@@ -237,14 +232,8 @@ func (t *tx) lane(key post.AccountKey) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.lanes[key], t.last = l, l
+	t.lanes[key] = l
 	return l, nil
-}
-
-// forgetLanes has the next operation read its lanes anew.
-func (t *tx) forgetLanes() {
-	clear(t.lanes)
-	t.last = nil
 }
 
 // waits reports whether the delivery may begin once its instant has come, as far as preparing goes. Whether prepared
@@ -259,7 +248,6 @@ func (t *tx) settleLanes(now time.Time) error {
 		}
 		delete(t.lanes, key)
 	}
-	t.last = nil
 	return nil
 }
 

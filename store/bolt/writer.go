@@ -136,7 +136,7 @@ func (s *Store) attempt(live []*op) (bad int, badErr error, results []error, err
 	results = make([]error, len(live))
 	for i, o := range live {
 		before := t.writes
-		t.forgetLanes()
+		clear(t.lanes)
 		failed := runOp(t, o)
 		if failed != nil && t.writes > before {
 			return i, failed, nil, rollback(b)

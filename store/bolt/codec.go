@@ -92,27 +92,20 @@ func (d *decoder) word(v vocabulary) string {
 // hash appends a SHA-256 in hexadecimal as its 32 bytes, and any other text as itself.
 func (e *encoder) hash(s string) {
 	var sum [32]byte
-	if !isHash(s) {
-		e.byte(0)
-		e.text(s)
-		return
-	}
-	_, _ = hex.Decode(sum[:], []byte(s)) // it has been looked at
-	e.byte(1)
-	e.b = append(e.b, sum[:]...)
-}
-
-// isHash reports whether a text is what hex.Encode makes of 32 bytes.
-func isHash(s string) bool {
-	if len(s) != 64 {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
+	var text [64]byte
+	if len(s) == len(text) {
+		copy(text[:], s)
+		if _, err := hex.Decode(sum[:], text[:]); err == nil {
+			hex.Encode(text[:], sum[:])
+			if string(text[:]) == s { // in lower case, as it is read again
+				e.byte(1)
+				e.b = append(e.b, sum[:]...)
+				return
+			}
 		}
 	}
-	return true
+	e.byte(0)
+	e.text(s)
 }
 
 func (d *decoder) hash() string {

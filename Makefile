@@ -105,7 +105,7 @@ bench: ## how fast and how light, as one table, BENCHCOUNT (3) rounds of each bu
 	@: >bin/bench.txt
 	@# In turns: what is compared with the bare loop has seen the same minutes of the disk.
 	for round in $$(seq $(BENCHCOUNT)); do \
-		$(GO) test ./store/bolt -run '^$$' -bench Due -benchtime 3x -queued 0 -timeout 60m | tee -a bin/bench.txt; \
+		$(GO) test ./store/bolt -run '^$$' -bench 'Due|OneLane' -benchtime 3x -queued 0 -timeout 60m | tee -a bin/bench.txt; \
 		CRIER_BENCH_QUEUED=0 $(GO) test ./scheduler -run '^$$' -bench 'Burst/=10000$$/=0$$' -benchtime 3x -timeout 60m | tee -a bin/bench.txt; \
 	done
 	CRIER_BENCH_QUEUED=$(BENCHQUEUED) $(GO) test -p 1 ./scheduler -run '^$$' -bench Burst -benchtime $(BENCHCOUNT)x -timeout 60m | tee -a bin/bench.txt

@@ -68,6 +68,7 @@ END {
 	row("· of the rate without them", "≥ 40 % (60 %)", share(median(full " deliveries/s"), again))
 	row("100 lanes × 100", "≥ 20,000/s", rate("Burst/lanes=100/queued=0 deliveries/s"))
 	row("one lane × 10,000", "≥ 1,500/s", rate("Burst/lanes=1/queued=0 deliveries/s"))
+	row("· store alone · of a bare loop of one delivery a commit", "", rate("OneLane settled/s") " · " show("OneLane of-bare-loop", " %", 100, "%.0f"))
 	row("1,000,000 queued: start of the process until it serves", "≤ 200 ms", ms("Ready ready-ms"))
 	row("· until a post that is due is at the platform", "", ms("Ready first-commit-ms"))
 	row("· store opened and first due time known", "≤ 20 ms", ms("Open ms"))

@@ -191,6 +191,7 @@ func bareLoop(b *testing.B, path string, n, batch, lanes int, behind bool) time.
 				put("outbox", binary.BigEndian.AppendUint64(nil, seq), 68)
 				return id, account
 			}
+			put("meta", []byte("counts"), 200)
 			for i := first - batch; i < first && i >= 0; i++ {
 				lane := 28
 				if behind {

@@ -235,8 +235,9 @@ func whole(db *bbolt.DB) error {
 	})
 }
 
-// sound refuses a file in which a page leads to one above it, to one that is free, or nowhere. bbolt would follow a circle
-// until its stack is full, which ends the program and can be caught by nothing.
+// sound refuses a file in which a branch leads to one above it, to a page that is free, or nowhere. bbolt would follow a
+// circle until its stack is full, which ends the program and can be caught by nothing. A leaf that says it is a branch can
+// make one too; only reading every page would tell, as crier fsck and the nightly copy do.
 func sound(db *bbolt.DB) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -29,9 +29,9 @@ const (
 const (
 	// maxHeight is more levels than a tree of bbolt has: each page but the root holds two elements or more.
 	maxHeight = 64
-	// maxBranch is more pages than a branch runs on to: one that is too long for a page is split unless it has fewer than
-	// four keys, of 32 KiB at most.
-	maxBranch = 255
+	// maxBranch is more pages than a branch runs on to: one that is too long for a page is split unless it has four keys or
+	// fewer, of 32 KiB at most.
+	maxBranch = 300
 	// anywhere stands for the levels of a tree whose height is not known.
 	anywhere = -1
 )
@@ -62,7 +62,8 @@ func (s pageSet) add(page uint64) { s[page/64] |= 1 << (page % 64) }
 // of its own, where a fault ends the program.
 func checkPages(path string, b *bbolt.Tx) ([]string, error) { return walkPages(path, b, false) }
 
-// checkBranches follows the branches alone, about one page in a hundred, and looks where the leaves below them lie.
+// checkBranches follows the branches alone, about one page in a hundred, and looks where the leaves below them lie. What a
+// leaf says of itself it does not see.
 func checkBranches(path string, b *bbolt.Tx) ([]string, error) { return walkPages(path, b, true) }
 
 func walkPages(path string, b *bbolt.Tx, branches bool) (problems []string, err error) {
@@ -136,10 +137,10 @@ func (w *pageWalk) listFree(tx uint64) {
 	}
 }
 
-// freeList gives the page that lists the free ones, from the head that a transaction wrote: in a file that was written to
-// the number tells which of the two that is, in a copy it is the first.
+// freeList gives the page that lists the free ones, from the head that a transaction wrote: its number tells which of the
+// two that is, but in a copy it is the first.
 func (w *pageWalk) freeList(tx uint64) (page uint64, ok bool) {
-	for head := range uint64(2) {
+	for _, head := range [...]uint64{tx % 2, 0} {
 		b, err := w.read(head, headTx+8)
 		if err == nil && binary.LittleEndian.Uint64(b[headTx:]) == tx {
 			return binary.LittleEndian.Uint64(b[headFree:]), true

@@ -80,7 +80,7 @@ func (x *sample) judge(tb testing.TB, what string, file []byte) (opened bool) {
 			tb.Fatal(err)
 		}
 	}
-	for page := 2 * pageSize; page < min(len(file), len(x.file)); page += pageSize {
+	for page := 2 * pageSize; page+pageSize <= min(len(file), len(x.file)); page += pageSize {
 		if was, is := x.file[page+kindAt], file[page+kindAt]; was == leaf && is == branch {
 			return false // nothing short of reading every page tells, and it may lead in a circle
 		}

@@ -138,9 +138,9 @@ func (w *pageWalk) listFree(tx uint64) {
 }
 
 // freeList gives the page that lists the free ones, from the head that a transaction wrote: its number tells which of the
-// two that is, but in a copy it is the first.
+// two that is, but a copy may have it as the other.
 func (w *pageWalk) freeList(tx uint64) (page uint64, ok bool) {
-	for _, head := range [...]uint64{tx % 2, 0} {
+	for _, head := range [...]uint64{tx % 2, 1 - tx%2} {
 		b, err := w.read(head, headTx+8)
 		if err == nil && binary.LittleEndian.Uint64(b[headTx:]) == tx {
 			return binary.LittleEndian.Uint64(b[headFree:]), true
